@@ -75,7 +75,8 @@ Without a mode it installs what is missing. Run again, it changes only what is n
   --registry-ca HOST=FILE   PEM of the CA of a registry; repeatable
   --network-pool RANGE      private range for the networks of workloads (10.213.0.0/20)
   --engine-package NAME     engine to install where there is none (docker.io); none: leave the engine to me
-  --gvisor, --squashfs      install these as well
+  --gvisor                  install it as well
+  --squashfs                install what unpacks images that jobs name by their hash, and let jobs do that
   --gvisor-cards            install gVisor, and let workloads under it have NVIDIA cards, by its nvproxy
   --no-gvisor-cards         take that back; gVisor stays
   --nvidia-repository URL, --nvidia-key URL|FILE, --nvidia-fingerprint HEX, --nvidia-floor VERSION
@@ -786,8 +787,8 @@ do_gvisor_cards() {
   run mv -f "$place.gpuaas-new" "$place"
 }
 
-check_squashfs() { check_asked "$SQUASHFS" mksquashfs squashfs-tools; }
-do_squashfs() { apt_install squashfs-tools; }
+check_squashfs() { check_asked "$SQUASHFS" sqfs2tar squashfs-tools-ng; }
+do_squashfs() { apt_install squashfs-tools-ng; }
 
 # check_asked ASKED PROGRAM PACKAGE
 check_asked() {
@@ -1227,6 +1228,7 @@ first_config() {
   done
   [ -z "$GVISOR" ] || set -- "$@" --gvisor
   [ "$GVISOR_CARDS" != on ] || set -- "$@" --gvisor-cards
+  [ -z "$SQUASHFS" ] || set -- "$@" --payloads
   [ -z "$POOL" ] || set -- "$@" --network-pool "$POOL"
   gid=$(getent group "$AGENT_USER" | cut -d: -f3)
   "$PROVEN" host first-config "$WORK/invitation" --user "$(tenant)" --socket-gid "${gid:-65534}" "$@" >"$WORK/agent.json" 2>"$WORK/config.err" </dev/null || die "$FAILED" "$(cat "$WORK/config.err")" ''

@@ -23,6 +23,7 @@ import { step } from './progress.ts';
 import type { PublishedImage } from './publish.ts';
 import { bridgeGateway } from './python-index.ts';
 import { ensureRegistry, ownRegistryHost, stopRegistry } from './registry.ts';
+import { ensureSquashfsTools } from './squashfs.ts';
 import { cacheDir, stateDir } from './state.ts';
 
 /** What everything else needs of the engine and the registry. */
@@ -67,7 +68,9 @@ async function imagesOn(base: GroundBase, names: readonly ImageName[]): Promise<
 
 /** Compose first: meanwhile the images get the few packages that they are made with, which the browser's would keep waiting. */
 async function ensurePrograms(): Promise<Pick<Ground, 'compose' | 'browser'>> {
-  return { compose: await ensureCompose(), browser: await ensureBrowser() };
+  const compose = await ensureCompose();
+  await ensureSquashfsTools();
+  return { compose, browser: await ensureBrowser() };
 }
 
 /** Makes sure that the engine and the registry run. */

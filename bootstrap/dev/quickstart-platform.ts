@@ -219,6 +219,7 @@ function writeConfig(login: Login, host: HostWith, port: number): string {
     registries: [{ host: registryHost, prefixes: ['gpuaas-dev'] }],
     sandboxes: { runc: 'runc', ...(hasGvisor && { gvisor: GVISOR_RUNTIME }) },
     builds: { cpu_cores: 1, memory_gib: 1, context_gib: 1 },
+    payloads: { max_gib: 2, unpacked_gib: 4 },
     secrets_dir: place.secretsDir,
     inputs: { dir: place.inputsDir },
     stacks: { plugin_folders: [pluginFolder] },

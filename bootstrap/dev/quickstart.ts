@@ -26,6 +26,7 @@ import {
 } from './quickstart-platform.ts';
 import { ensureComposePlugin, ensurePrograms } from './quickstart-programs.ts';
 import { writeProject } from './quickstart-project.ts';
+import { ensureSquashfsTools } from './squashfs.ts';
 
 const usage = `Usage: npm run quickstart [-- OPTION…]
 
@@ -89,7 +90,11 @@ function readOptions(args: readonly string[]): Options | string {
 async function up(isGvisorAsked: boolean): Promise<void> {
   openTheWay();
   part('1/5  engine, registry and the curated image (some minutes the first time)');
-  const [{ engine, registry, images }] = await Promise.all([ensureGround(['runtime-cpu']), ensureComposePlugin()]);
+  const [{ engine, registry, images }] = await Promise.all([
+    ensureGround(['runtime-cpu']),
+    ensureComposePlugin(),
+    ensureSquashfsTools(),
+  ]);
   const gvisor = await offerGvisor(isGvisorAsked);
 
   part('2/5  control plane, with a project, an allocation and the image as a promoted artifact');

@@ -14,6 +14,8 @@ export interface Choices {
   readonly gvisor: boolean;
   /** Whether containers under gVisor may have NVIDIA cards; that offers gVisor as well. */
   readonly gvisorCards: boolean;
+  /** Whether jobs may name images by their hash, which are downloaded. */
+  readonly payloads: boolean;
   readonly networkPool?: string;
 }
 
@@ -22,13 +24,14 @@ export function firstConfig(invitation: unknown, choices: Choices): string {
   const judged = judgeKnown(Invitation, invitation);
   if (!judged.ok) throw new AgentError('config.invalid', { reason: 'That is no invitation of a control plane.' });
   const { allocation_id: id, registries } = judged.value;
-  const { user, socketGid, gvisor, gvisorCards, networkPool } = choices;
+  const { user, socketGid, gvisor, gvisorCards, payloads, networkPool } = choices;
   const config = {
     allocation: { id, user },
     gate: { socket_gid: socketGid },
     registries: allowed(choices.registries.length > 0 ? choices.registries : registries),
     ...(gvisor || gvisorCards ? { sandboxes } : {}),
     ...(gvisorCards ? { gvisor_cards: true } : {}),
+    ...(payloads ? { payloads: { max_gib: 20, unpacked_gib: 50 } } : {}),
     ...(networkPool === undefined ? {} : { network_pool: networkPool }),
   };
   return textOf(config);

@@ -290,6 +290,7 @@ function addBootstrapCommands(program: Command, carry: Carry): void {
     .option('--registry <host/prefix>', 'where images may come from; repeatable', repeated, [])
     .option('--gvisor', 'offer the sandbox gvisor', false)
     .option('--gvisor-cards', 'offer it with NVIDIA cards', false)
+    .option('--payloads', 'let jobs name images by their hash, which are downloaded', false)
     .option('--network-pool <range>', 'private range that workload networks are cut from')
     .action(async (invitation, options) => {
       const { printFirstConfig } = await load();

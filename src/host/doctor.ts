@@ -33,6 +33,7 @@ export interface DoctorPolicy {
   readonly approved_engines: readonly RuntimeName[];
   readonly sandboxes: Readonly<Record<string, string>>;
   readonly gvisor_cards?: boolean | undefined;
+  readonly payloads?: object | undefined;
   readonly registries: readonly { readonly host: string }[];
   readonly reserves: { readonly cpu_cores: number; readonly memory_gib: number; readonly disk_gib: number };
   readonly network_pool: string;
@@ -87,7 +88,7 @@ export function hostChecks(input: DoctorInput): Check[] {
     ...engineChecks({ askEngine, sandboxes: policy.sandboxes, root, hasFirewall: () => hasFirewall(root, pool) }),
     ...engineFileChecks({ root, registries: policy.registries.map(({ host }) => host) }),
     ...runtimeChecks({
-      ...{ askEngine, sandboxes: policy.sandboxes, findProgram: find },
+      ...{ askEngine, sandboxes: policy.sandboxes, findProgram: find, downloadsImages: policy.payloads !== undefined },
       probeRuntimes: (signal) => probeRuntimes({ path, approved: policy.approved_engines, askEngine, signal }),
       probeCompose: (signal) => probeCompose({ folders: input.pluginFolders, signal }),
       whyNoneInGvisor: policy.gvisor_cards === true ? whyNoCards : undefined,

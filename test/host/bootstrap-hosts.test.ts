@@ -269,7 +269,7 @@ describe('a host that has an engine, at work for others', () => {
     const { code } = await bootstrap.run(['--gvisor', '--squashfs']);
 
     expect(code).toBe(0);
-    expect(await host.sh('mksquashfs -version | head -n 1')).toContain('mksquashfs version');
+    expect(await host.sh('sqfs2tar --version | head -n 1')).toContain('sqfs2tar');
     expect(await host.sh(`docker run --rm --runtime runsc ${tiny} uname -r`)).toBe('4.4.0');
     expect((await bootstrap.run(['--gvisor', '--squashfs'])).stdout).not.toMatch(/^change/m);
   });

@@ -54,6 +54,7 @@ export interface FirstConfigOptions {
   readonly registry: readonly string[];
   readonly gvisor: boolean;
   readonly gvisorCards: boolean;
+  readonly payloads: boolean;
   readonly networkPool?: string;
 }
 

@@ -15,6 +15,8 @@ export interface RuntimeChecks {
   /** Engine runtime behind each sandbox name. */
   readonly sandboxes: Readonly<Record<string, string>>;
   readonly findProgram: (name: string) => Promise<string | null>;
+  /** True where jobs may name images by their hash. */
+  readonly downloadsImages: boolean;
   /** Versions of the drivers of NVIDIA's cards; none without a card. */
   readonly nvidiaDrivers: (signal: AbortSignal) => Promise<readonly string[]>;
   /** Why gVisor gets no cards, one sentence or nothing; undefined where host policy gives it none. */
@@ -40,6 +42,11 @@ export function runtimeChecks(input: RuntimeChecks): Check[] {
       'runtime.gvisor',
       'A sandbox that is offered and cannot start is found by the first who asks for it.',
       (signal) => judgeGvisor(input, signal),
+    ),
+    check(
+      'runtime.squashfs',
+      'Images that jobs name by their hash are downloaded as squashfs, and unpacked here.',
+      () => judgeSquashfs(input),
     ),
   ];
 }
@@ -84,6 +91,18 @@ async function judgeRunc({ findProgram }: RuntimeChecks, signal: AbortSignal): P
   return isAtLeast(version, '1.1')
     ? ok(`${file} is ${version}.`)
     : warn(`${file} is ${version}, which nobody mends any more.`, 'Update the engine and its runc.');
+}
+
+async function judgeSquashfs({ downloadsImages, findProgram }: RuntimeChecks): Promise<Finding> {
+  if (!downloadsImages)
+    return skipped('Host policy lets no image be downloaded; a job that names one by its hash is refused.');
+  const [unpacker, limiter] = [await findProgram('sqfs2tar'), await findProgram('prlimit')];
+  if (unpacker && limiter) return ok(`${unpacker} is there.`);
+  const [program, package_] = unpacker ? ['prlimit', 'util-linux'] : ['sqfs2tar', 'squashfs-tools-ng'];
+  return fail(
+    `Host policy lets images be downloaded, and there is no ${program} to unpack them.`,
+    `Install ${package_} (bootstrap.sh --squashfs), or take \`payloads\` out of the configuration.`,
+  );
 }
 
 async function judgeGvisor(input: RuntimeChecks, signal: AbortSignal): Promise<Finding> {

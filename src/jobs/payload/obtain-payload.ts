@@ -29,8 +29,8 @@ export interface WantedPayloadImage {
   readonly pull: (reference: string) => Promise<ImageFacts>;
 }
 
-/** What the unpacker may use of the host. */
-const unpackerLimits = { memoryBytes: 2 * 2 ** 30, cpuSeconds: 1800 } as const;
+/** What the unpacker may use of the host: all of the agent's service has a GiB. */
+const unpackerLimits = { memoryBytes: 2 ** 29, cpuSeconds: 1800 } as const;
 const mostEntries = 1_000_000;
 const gib = 2 ** 30;
 const everyMs = 1000;

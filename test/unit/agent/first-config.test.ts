@@ -6,7 +6,7 @@ const invitation = {
   registries: ['registry.example.com'],
   expires_at: '2026-11-26T12:00:00Z',
 };
-const choices = { user: 'tenant', socketGid: 990, registries: [], gvisor: false, gvisorCards: false };
+const choices = { user: 'tenant', socketGid: 990, registries: [], gvisor: false, gvisorCards: false, payloads: false };
 
 describe('the first configuration of a host', () => {
   it('serves the allocation of the invitation, for the registries of its control plane', () => {
@@ -30,6 +30,12 @@ describe('the first configuration of a host', () => {
         { host: 'b.example.com:5000', prefixes: [''] },
       ],
       ...{ sandboxes: { runc: 'runc', gvisor: 'runsc' }, network_pool: '10.1.0.0/20' },
+    });
+  });
+
+  it('lets jobs name images by their hash where its operator chose that', () => {
+    expect(JSON.parse(firstConfig(invitation, { ...choices, payloads: true }))).toMatchObject({
+      payloads: { max_gib: 20, unpacked_gib: 50 },
     });
   });
 

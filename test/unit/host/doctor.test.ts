@@ -26,6 +26,7 @@ it('checks everything once, asks the engine once, and gives each failed check a 
       'runtime.compose',
       'runtime.runc',
       'runtime.gvisor',
+      'runtime.squashfs',
       'gpu.driver',
       'gpu.runtime',
       'gpu.mig',

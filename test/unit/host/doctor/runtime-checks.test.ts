@@ -14,6 +14,7 @@ it('passes a host that has what is needed', async () => {
     'runtime.compose': 'ok',
     'runtime.runc': 'skipped',
     'runtime.gvisor': 'skipped',
+    'runtime.squashfs': 'skipped',
   });
 });
 
@@ -54,6 +55,17 @@ it('tells which runc there is, and warns of one that nobody mends', async () => 
   expect(await at('1.1.15+ds1')).toMatchObject({ status: 'ok', found: expect.stringContaining('1.1.15+ds1') });
   expect(await at('1.3.3')).toMatchObject({ status: 'ok' });
   expect(await at('1.0.0-rc92')).toMatchObject({ status: 'warn' });
+});
+
+it('looks for what unpacks images where they may be downloaded, and says how to get it', async () => {
+  const at = async (...programs: string[]) => {
+    const findProgram = async (name: string) => (programs.includes(name) ? `/usr/bin/${name}` : null);
+    return (await diagnose({ findProgram, downloadsImages: true }))['runtime.squashfs'];
+  };
+
+  expect(await at('sqfs2tar', 'prlimit')).toMatchObject({ status: 'ok', found: '/usr/bin/sqfs2tar is there.' });
+  expect(await at('prlimit')).toMatchObject({ status: 'fail', fix: expect.stringContaining('squashfs-tools-ng') });
+  expect(await at('sqfs2tar')).toMatchObject({ status: 'fail', fix: expect.stringContaining('util-linux') });
 });
 
 it('asks gvisor where it is offered: whether it is one, and whether it knows the driver', async () => {
@@ -146,7 +158,7 @@ async function diagnose(sources: Partial<RuntimeChecks>) {
     probeCompose: () => Promise.resolve({ version: '2.26.1', reason: null }),
     askEngine: async () => report(),
     ...{ sandboxes: { runc: 'runc' }, findProgram: async () => null, nvidiaDrivers: async () => [] },
-    whyNoneInGvisor: undefined,
+    ...{ whyNoneInGvisor: undefined, downloadsImages: false },
     ...sources,
   });
   return Object.fromEntries((await runChecks(checks, { signal: patience })).map((result) => [result.name, result]));
