@@ -4,7 +4,7 @@ import type { Failure } from '../contract/failures.ts';
 export const exitCodes = {
   /** Done. For `run-task`: the task succeeded. For `doctor`: nothing fails. */
   ok: 0,
-  /** The task failed or was cancelled; a check of `doctor` failed. */
+  /** The task failed or was cancelled; a check of `doctor` failed; `trust test` says that the manifest is refused. */
   failed: 1,
   /** The command line, the file or the configuration cannot be used; nothing was done. */
   unusable: 2,

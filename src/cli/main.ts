@@ -24,6 +24,7 @@ function programOf(carry: Carry): Command {
   addTaskCommands(program, carry);
   addDaemonCommands(program, carry);
   addHostCommands(program, carry);
+  addTrustCommands(program, carry);
   addBootstrapCommands(program, carry);
   addCompletion(program, carry, completions);
   return program;
@@ -47,7 +48,9 @@ function addTaskCommands(program: Command, carry: Carry): void {
 
   program
     .command('schema [type]')
-    .description('print the JSON Schema of a task type, of `envelope`, `result` or `config`; without a type, list them')
+    .description(
+      'print the JSON Schema of a task type, of `envelope`, `result`, `config` or `trust`; without a type, list them',
+    )
     .option('--output', 'the schema of the output of a task type instead of its params', false)
     .option(...json)
     .action(async (type, options) => {
@@ -260,6 +263,95 @@ function addHostCommands(program: Command, carry: Carry): void {
     .action(async (options) => {
       const { printVersion } = await import('./commands/version.ts');
       await carry(async () => printVersion(options));
+    });
+}
+
+/** Whose manifests of Golem are carried out. */
+function addTrustCommands(program: Command, carry: Carry): void {
+  const trust = program.command('trust').description('whose computation payload manifests this host carries out');
+  const mode = (name: string, about: string, unset = true) =>
+    new Option(`--${name} <mode>`, about).choices([...trustModes, ...(unset ? ['unset'] : [])]);
+  const trustModes = ['all', 'none', 'whitelist'];
+  const audited = 'how far manifests are believed that it signed, or somebody below it';
+  const partner = 'how far projects are believed that it made partners';
+
+  trust
+    .command('list')
+    .description('what is settled, and the certificates of authors that are known')
+    .option(...config)
+    .option(...json)
+    .action(async (options) => {
+      const { listTrust } = await import('./commands/trust.ts');
+      await carry(() => listTrust(options));
+    });
+
+  trust
+    .command('add <file>')
+    .description('import the certificate of an author, or of who vouches for authors: PEM or DER')
+    .addOption(mode('audited', `${audited} (default: all)`, false))
+    .addOption(mode('partner', partner, false))
+    .option(...config)
+    .option(...json)
+    .action(async (file, options) => {
+      const { addCertificate } = await import('./commands/trust.ts');
+      await carry(() => addCertificate(file, options));
+    });
+
+  trust
+    .command('remove <certificate>')
+    .description('forget a certificate and its rules, by the beginning of its ID')
+    .option(...config)
+    .option(...json)
+    .action(async (id, options) => {
+      const { removeTrust } = await import('./commands/trust.ts');
+      await carry(() => removeTrust(id, options));
+    });
+
+  trust
+    .command('rules [certificate]')
+    .description('change what is settled: for all manifests, or for a certificate by the beginning of its ID')
+    .addOption(new Option('--outbound <state>', 'off: no manifest may have the network').choices(['on', 'off']))
+    .addOption(mode('everyone', 'which manifests may have the network without a signature', false))
+    .addOption(mode('audited', audited))
+    .addOption(mode('partner', partner))
+    .addOption(new Option('--undated <what>', 'manifests without an end').choices(['refuse', 'accept']))
+    .addOption(new Option('--compat <how>', 'how commands may be compared').choices(['strict', 'yagna']))
+    .option(...config)
+    .option(...json)
+    .action(async (id, options) => {
+      const { setRules } = await import('./commands/trust.ts');
+      await carry(() => setRules(id, options));
+    });
+
+  trust
+    .command('whitelist')
+    .description('hosts that rules of the mode `whitelist` let through; lists them where nothing is to be changed')
+    .addArgument(new Argument('[action]', 'what to do').choices(['add', 'remove', 'list']))
+    .argument('[hosts...]', 'names of hosts, or regular expressions with --regex')
+    .option('--regex', 'they are regular expressions, found anywhere in a name', false)
+    .option(...config)
+    .option(...json)
+    .action(async (action, hosts, options) => {
+      const { changeWhitelist } = await import('./commands/trust.ts');
+      await carry(() => changeWhitelist(action, hosts, options));
+    });
+
+  trust
+    .command('test <manifest>')
+    .description(
+      'whether this host would carry a manifest out, step by step; exit status 0 accepted, 1 refused, 2 unusable',
+    )
+    .option('--signature <file>', 'signature over the base64 text of the manifest: base64, or its bytes')
+    .option('--certificate <file>', 'certificate of the signer: DER, or PEM in which the signer comes last')
+    .option('--algorithm <name>', 'digest of the signature by its OpenSSL name', 'sha256')
+    .option('--partner <file>', 'what makes its project a partner: JSON {document, signature, algorithm, certificate}')
+    .option('--project <id>', 'the project that it would be carried out for')
+    .option('--at <time>', 'as if it were this time (RFC 3339)')
+    .option(...config)
+    .option(...json)
+    .action(async (file, options) => {
+      const { testTrust } = await import('./commands/test-trust.ts');
+      await carry(() => testTrust(file, options));
     });
 }
 

@@ -43,7 +43,7 @@ function notYet({ steps, network }: JobPlan): PathError[] {
 
 /** A document of Golem is a promise, which the host holds the plan against itself. */
 function checkPromised({ identity, signed_manifest: signed }: JobPlan): PathError[] {
-  const isPromised = (identity.dialect as string) === 'golem';
+  const isPromised = identity.dialect === 'golem';
   return isPromised && !signed ? [{ path: '/signed_manifest', code: 'required', message: 'is missing' }] : [];
 }
 

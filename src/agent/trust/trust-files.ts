@@ -51,7 +51,9 @@ export async function readTrust(places: TrustPlaces): Promise<HostTrust> {
 }
 
 async function readSettings(file: string): Promise<TrustSettings> {
-  const settings = defaultsOf(TrustSettings);
+  // What has no keys is no default there.
+  const settings: JsonObject = { outbound: { audited_payload: {}, partner: {} } };
+  merge(settings, defaultsOf(TrustSettings), 'default', {});
   merge(settings, await readObject(file), file, {});
   const judged = judge(TrustSettings, settings);
   const errors = judged.ok ? errorsOfWhitelist(judged.value) : judged.errors;

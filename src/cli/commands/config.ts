@@ -3,6 +3,7 @@ import { configVariables, hostPolicyOf, type LoadedConfig, loadConfig } from '..
 import { hasWrappingKey, openWrappingKey } from '../../agent/identity/wrapping-key.ts';
 import { assertOwn } from '../../agent/journal/state-lock.ts';
 import { taskLogFolder } from '../../agent/task-log.ts';
+import { trustPlaces } from '../../agent/trust/trust-files.ts';
 import type { HostPolicy } from '../../policy/host-policy.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { agentIfThere } from '../local-agent.ts';
@@ -23,14 +24,20 @@ export async function printConfig({ config: file, json, createKey }: PrintConfig
   const own = await loadConfig(file, process.env);
   const agent = await agentIfThere(own.config);
   // A daemon goes by what it read when it started, and by what the control plane told it.
-  const { config, sources, policy } = agent
-    ? await agent.ask<EffectiveConfig>('/v1/config')
+  const {
+    config,
+    sources,
+    policy,
+    file: read = own.file,
+  } = agent
+    ? await agent.ask<Omit<EffectiveConfig, 'file'> & { readonly file?: string }>('/v1/config')
     : { ...own, policy: await hostPolicyOf(own) };
   if (createKey) assertOwn(config.state_dir);
   const hasKey = createKey || hasWrappingKey(config.state_dir);
   const wrappingKey = hasKey ? (await openWrappingKey(config.state_dir)).publicJwk : null;
+  const trust = trustPlaces(read);
   if (json) {
-    printJson({ config, sources, policy, wrapping_key: wrappingKey });
+    printJson({ config, sources, policy, wrapping_key: wrappingKey, trust });
     return exitCodes.ok;
   }
 
@@ -49,6 +56,7 @@ export async function printConfig({ config: file, json, createKey }: PrintConfig
   const key = wrappingKey ? JSON.stringify(wrappingKey) : 'none yet; `node-agent config --create-key` makes it';
   printLine(`wrapping key            ${key}`);
   printLine(`task logs               ${taskLogFolder(config)}`);
+  printLine(`whose manifests         ${trust.settings}, ${trust.certificates}`);
   return exitCodes.ok;
 }
 

@@ -3,10 +3,16 @@ import { AgentConfig } from '../../agent/config.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { TaskEnvelope, TaskResult } from '../../contract/task-envelope.ts';
 import { isTaskType, taskSchemas, taskTypes } from '../../contract/tasks.ts';
+import { TrustSettings } from '../../policy/trust/trust-settings.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, table } from '../output.ts';
 
-const others: Record<string, unknown> = { envelope: TaskEnvelope, result: TaskResult, config: AgentConfig };
+const others: Record<string, unknown> = {
+  envelope: TaskEnvelope,
+  result: TaskResult,
+  config: AgentConfig,
+  trust: TrustSettings,
+};
 
 /** All that has a schema. */
 export const schemaNames: readonly string[] = [...taskTypes, ...Object.keys(others)];

@@ -101,7 +101,11 @@ function faultOf(chain: Chain, now: number): string | undefined {
   return undefined;
 }
 
-/** Why a certificate would not do wherever it stood, as a chain is judged; continues a sentence. */
+/** Why an imported certificate leads nowhere at `now`; continues a sentence. Undefined where it is in order. */
+export function troubleOf(known: Known, now: number): string | undefined {
+  return faultAlone(known, now, true);
+}
+
 function faultAlone({ certificate }: Known, now: number, isAnchor: boolean): string | undefined {
   const { validFromDate: from, validToDate: to } = certificate;
   if (now < from.getTime()) return `does not hold before ${from.toISOString()}`;

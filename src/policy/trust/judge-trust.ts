@@ -13,7 +13,7 @@ import { readStrictJson } from '../../contract/strict-json.ts';
 import { judge } from '../../contract/validate.ts';
 import { checkTime, timeOf } from '../promises/dates.ts';
 import { readNetworkRules } from '../promises/network-rules.ts';
-import { type Keystore, type Known, nameOf } from './certificates.ts';
+import { type Keystore, nameOf } from './certificates.ts';
 import type { TrustMode, TrustSettings } from './trust-settings.ts';
 import { type Proof, readBase64, verifyProof } from './verify-proof.ts';
 import { whitelistHas } from './whitelist.ts';
@@ -154,19 +154,15 @@ function bySigner(
   const proven = verifyProof(text, proof, keystore, now);
   if (!proven.ok) return refuse(rule, proven.why);
   const rules = settings.outbound[rule];
-  const signer = nameOf(proven.chain[0] as Known);
+  const [signer] = proven.chain;
+  const by = signer ? nameOf(signer) : 'nobody';
   const decides = proven.chain.find(({ id }) => Object.hasOwn(rules, id));
   const mode = decides && rules[decides.id];
   if (!decides || mode === undefined) {
-    return refuse(rule, `It was signed by ${signer}, and no certificate of that chain has a rule.`);
+    return refuse(rule, `It was signed by ${by}, and no certificate of that chain has a rule.`);
   }
-  return byMode(
-    rule,
-    mode,
-    wish,
-    settings,
-    `It was signed by ${signer}; the rule of ${nameOf(decides)} is \`${mode}\``,
-  );
+  const whose = decides === signer ? 'its own rule' : `the nearest rule, that of ${nameOf(decides)},`;
+  return byMode(rule, mode, wish, settings, `It was signed by ${by}; ${whose} is \`${mode}\``);
 }
 
 /** `begun`: a sentence without its end. */

@@ -99,7 +99,7 @@ describe('a manifest', () => {
   it('is accepted where the author was imported and has a rule (M-41)', () => {
     expect(ask({ by: author, outbound: { audited_payload: { [idOf(root)]: 'all' } } })).toMatchObject({
       accepted: true,
-      audited_payload: 'accepted: It was signed by CN=author; the rule of CN=root is `all`.',
+      audited_payload: 'accepted: It was signed by CN=author; the nearest rule, that of CN=root, is `all`.',
     });
     expect(ask({ by: author })).toMatchObject({
       accepted: false,
@@ -236,7 +236,7 @@ describe('a partner', () => {
   it('is a project that somebody says is one whom the operator knows', () => {
     expect(ask({ partner: partnerOf(), outbound })).toMatchObject({
       accepted: true,
-      partner: 'accepted: It was signed by CN=author; the rule of CN=root is `all`.',
+      partner: 'accepted: It was signed by CN=author; the nearest rule, that of CN=root, is `all`.',
     });
     expect(ask({ partner: partnerOf() }).accepted).toBe(false);
     expect(
