@@ -360,6 +360,12 @@ const JobOutput = Type.Object(
   { ...closed, description: 'What is kept of the data of the job.' },
 );
 
+export const CommandPolicy = Type.Enum(['strict', 'yagna'], {
+  description:
+    'How its commands are held against the rules of its manifest; `strict` if absent. `yagna`: as the programs of the Golem network do, where the operator of the host accepts that.',
+});
+export type CommandPolicy = Static<typeof CommandPolicy>;
+
 export const JobPlan = Type.Object(
   {
     identity: JobIdentity,
@@ -408,12 +414,7 @@ export const JobPlan = Type.Object(
       description:
         'What the job was promised to keep to. The host holds the plan against it, and decides whom it believes.',
     }),
-    command_policy: Type.Optional(
-      Type.Enum(['strict', 'yagna'], {
-        description:
-          'How its commands are held against the rules of its manifest; `strict` if absent. `yagna`: as the programs of the Golem network do, where the operator of the host accepts that.',
-      }),
-    ),
+    command_policy: Type.Optional(CommandPolicy),
     on_failure: Type.Enum(['stop', 'continue'], {
       description: 'Whether later groups run after a step that failed. The job has failed either way.',
     }),

@@ -124,23 +124,23 @@ const CompManifest = Type.Object(
   { description: 'What it promises to keep to.' },
 );
 
+const about = {
+  name: label('Name of the application.'),
+  version: Type.Optional(label('Version of the application.')),
+  description: Type.Optional(label('What it is for.')),
+  authors: Type.Optional(Type.Array(label('A person.'), { maxItems: 64, description: 'Who made it.' })),
+  homepage: Type.Optional(label('Where more is said.')),
+};
+/** What is shown of a manifest, without what else its author may have written there. */
+export const ManifestAbout = Type.Object(about, { ...closed, description: 'What its author says of it.' });
+export type ManifestAbout = Static<typeof ManifestAbout>;
+
 export const PayloadManifest = Type.Object(
   {
     version: Version('Version of the form of the manifest.'),
     createdAt: Type.Optional(Time('When it was made.')),
     expiresAt: Type.Optional(Time('Until when it holds.')),
-    metadata: Type.Optional(
-      Type.Object(
-        {
-          name: label('Name of the application.'),
-          version: Type.Optional(label('Version of the application.')),
-          description: Type.Optional(label('What it is for.')),
-          authors: Type.Optional(Type.Array(label('A person.'), { maxItems: 64, description: 'Who made it.' })),
-          homepage: Type.Optional(label('Where more is said.')),
-        },
-        { description: 'What is shown of it.' },
-      ),
-    ),
+    metadata: Type.Optional(Type.Object(about, { description: 'What is shown of it.' })),
     payload: Type.Array(ManifestPayload, { minItems: 1, maxItems: 64, description: 'Images, one for each platform.' }),
     compManifest: Type.Optional(CompManifest),
   },

@@ -1,8 +1,8 @@
 /** The kinds of documents that become jobs. A dialect is one line here, beside that in `dialects.ts`. */
 import type { ExeScript } from '../contract/exe-script.ts';
-import type { JobPlan } from '../contract/job-plan.ts';
+import type { CommandPolicy, JobPlan } from '../contract/job-plan.ts';
 import type { JobReport } from '../contract/job-report.ts';
-import type { PayloadManifest } from '../contract/payload-manifest.ts';
+import type { ManifestAbout } from '../contract/payload-manifest.ts';
 import type { PathError } from '../contract/validate.ts';
 import { readComputalotJob } from './computalot/read-job.ts';
 import { dialectOf } from './dialects.ts';
@@ -29,7 +29,7 @@ export type ReadJob =
       /** Of the hosts that can carry it out; any if absent. */
       readonly architectures?: readonly string[];
       /** What its author says of it, for people. */
-      readonly about?: NonNullable<PayloadManifest['metadata']>;
+      readonly about?: ManifestAbout;
       /** Only of what says what may be run, so that what is comes beside it: all that is wrong with that, by its path. */
       checkScript?(script: ExeScript): readonly PathError[];
       plan(wish: PlanWish): PlannedJob;
@@ -46,7 +46,7 @@ export type JobDialect = JobPlan['identity']['dialect'];
 /** What is known beside the document; each may be left out. */
 export interface JobReading {
   /** As in plans. */
-  readonly command_policy?: NonNullable<JobPlan['command_policy']> | undefined;
+  readonly command_policy?: CommandPolicy | undefined;
   /** Milliseconds since 1970; a document that holds for a time is refused outside of it. */
   readonly now?: number | undefined;
 }

@@ -1,7 +1,7 @@
 /** What a document of any dialect becomes, and what whoever submits it decides. */
 import type { ExeScript } from '../contract/exe-script.ts';
 import type { BuildImage } from '../contract/job-build.ts';
-import type { JobPlan } from '../contract/job-plan.ts';
+import type { CommandPolicy, JobPlan } from '../contract/job-plan.ts';
 import type { SignedManifest } from '../contract/payload-manifest.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 
@@ -30,7 +30,7 @@ export interface BatchWish {
   readonly script: ExeScript;
   /** Made of the manifest, and not signed, if absent. */
   readonly signed_manifest?: SignedManifest;
-  readonly command_policy?: NonNullable<JobPlan['command_policy']>;
+  readonly command_policy?: CommandPolicy;
 }
 
 /** The revision of a project that a job is of, and what that job alone has. */

@@ -12,6 +12,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell, tellFailure } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
+import { type ProofFiles, readBatch, readProof } from './batch-file.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import type { ControlPlaneClient } from './client.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
@@ -121,7 +122,10 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
   addRevisionCommands(jobs, carry);
 }
 
-interface SubmitOptions {
+interface SubmitOptions extends ProofFiles {
+  readonly script?: string;
+  readonly compat?: 'yagna';
+  readonly allow?: readonly string[];
   readonly revision?: string;
   readonly payload?: string;
   readonly buildNetwork?: 'none' | 'bridge';
@@ -159,6 +163,18 @@ function addSubmit(jobs: Command, carry: Carry): void {
       new Option('--build-network <network>', 'what the build of a revision may reach; none, by default').choices(
         buildNetworks,
       ),
+    )
+    .option('--script <file>', 'JSON list of the commands that are carried out under a Golem manifest')
+    .option('--signature <file>', 'signature of the base64 of that manifest, by the author of the application')
+    .option('--certificate <file>', 'certificate of the author: DER, or PEM in which the one who signs comes last')
+    .option('--algorithm <digest>', 'digest of the signature, as OpenSSL calls it; by default sha256')
+    .addOption(
+      new Option('--compat <network>', 'compare commands as the programs of that network do').choices(['yagna']),
+    )
+    .option(
+      '--allow <address>',
+      'https://host[:port] that it may reach, and nothing else; can be given again',
+      collectAddress,
     )
     .option('--resume-from-latest', 'an attempt that follows another goes on from the newest checkpoints', false)
     .addOption(new Option('--dialect <name>', 'kind of document, if not the one it is of').choices(jobDialects))
@@ -202,6 +218,10 @@ function addSubmit(jobs: Command, carry: Carry): void {
         return over.state === 'succeeded' ? exitCodes.ok : exitCodes.failed;
       }),
     );
+}
+
+function collectAddress(address: string, before: readonly string[] = []): readonly string[] {
+  return [...before, address];
 }
 
 async function textOf(file: string): Promise<string> {
@@ -265,8 +285,11 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
   const requirements = options.requirements === undefined ? undefined : readJson(options.requirements);
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);
+  const script = options.script === undefined ? undefined : await readBatch(options.script);
+  const proof = await readProof(options);
   const { document, revision, project_id, name } = await sourceOf(client, file, options);
   return given({
+    ...{ script: script as Json | undefined, proof: proof as Json | undefined, command_policy: options.compat },
     ...{ document, revision, payload, requirements },
     ...{ dialect: options.dialect, project_id: options.project ?? project_id, name: options.name ?? name },
     options: given({
@@ -275,6 +298,7 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
       on_failure: continueOnFailure ? 'continue' : undefined,
       checkpointing: options.resumeFromLatest ? { resume_from_latest: true } : undefined,
       build_network: options.buildNetwork,
+      allow: options.allow as Json | undefined,
     }),
   });
 }

@@ -6,6 +6,12 @@ import { oneLine, printable } from '../printable.ts';
 import { ago, counted, lengthOf } from '../words.ts';
 import { imageLines } from './receipt-images.ts';
 
+/** What its author says of it. */
+function aboutOf({ name, version, description, authors = [], homepage }: NonNullable<JobView['about']>): string {
+  const more = [description, authors.length > 0 ? `by ${authors.join(', ')}` : undefined, homepage];
+  return [[name, version].filter(Boolean).join(' '), ...more].filter(Boolean).join('; ');
+}
+
 /** As text, `now` in milliseconds since 1970; `said` is what its receipt says. */
 export function describeJob(job: JobView, said: JobReceipt | null, now: number): string {
   const { needs, images, warnings, run_warnings = [], endpoints, outputs, failure, attempts } = job;
@@ -14,6 +20,7 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
     ['name', job.name],
     ['project', job.project_id],
     ['document', `${job.dialect}, sha256 ${job.document_sha256}`],
+    ...(job.about ? [['about', aboutOf(job.about)]] : []),
     ['state', `${job.state} for ${ago(job.state_since, now)}`],
     ['reason', job.reason],
     ['submitted', `${job.created_at} by token ${job.created_by}`],

@@ -2,17 +2,20 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { Type } from 'typebox';
 import { readDocument } from '../../agent/read-document.ts';
+import type { ExeScript } from '../../contract/exe-script.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { judge, type PathError } from '../../contract/validate.ts';
 import { type Dialect, dialects, judgeManifest, type ManifestVerdict, schemaTextOf } from '../../manifests/dialects.ts';
 import { readProfileText } from '../../manifests/gpuaas/read-profile.ts';
-import { isJobDialect, jobOf } from '../../manifests/job-dialects.ts';
+import { type AcceptedJob, isJobDialect, type JobDialect, jobOf } from '../../manifests/job-dialects.ts';
 import { locator } from '../../manifests/locate.ts';
 import { readDocument as readManifest } from '../../manifests/read-document.ts';
+import { errorsOfOrder } from '../../policy/check-job-plan.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry } from '../run-program.ts';
+import { readBatch } from './batch-file.ts';
 import { checkManifest } from './check-manifest.ts';
 import { json } from './options.ts';
 import { renderJob } from './render-job.ts';
@@ -35,6 +38,7 @@ export function addManifestCommands(program: Command, carry: Carry): void {
     .command('render <file>')
     .description('print the task or plan that it becomes, without secrets; images that no --pin resolves are listed')
     .option('--values <file>', 'JSON file with a launch request; its config and resource_overrides count')
+    .option('--script <file>', 'JSON file with the batch of commands that is carried out under a Golem manifest')
     .option('--pin <name=reference>', 'image of an artifact or of a job, as registry/repository@sha256:…', collectPin)
     .action((file: string, options) => carry(() => render(file, options)));
   manifest
@@ -112,7 +116,13 @@ function sayVerdict({ file, valid, errors, warnings }: Verdict): void {
   }
 }
 
-async function render(file: string, options: { values?: string; pin?: Record<string, string> }): Promise<number> {
+interface RenderOptions {
+  readonly values?: string;
+  readonly script?: string;
+  readonly pin?: Record<string, string>;
+}
+
+async function render(file: string, options: RenderOptions): Promise<number> {
   const { pin = {} } = options;
   const text = await manifestText(file);
   const verdict = judgeManifest(text);
@@ -120,17 +130,8 @@ async function render(file: string, options: { values?: string; pin?: Record<str
     sayVerdict(placed(file, text, verdict));
     return exitCodes.failed;
   }
-  if (verdict.dialect !== null && isJobDialect(verdict.dialect)) {
-    if (options.values !== undefined) {
-      throw new AgentError('command.invalid', {
-        reason: '--values: what becomes a job has no values to be filled in.',
-      });
-    }
-    const document = readManifest(text);
-    const job = document.ok ? jobOf(document.value) : undefined;
-    if (document.ok && job) printJson(renderJob(document.value, verdict.dialect, job, pin));
-    return job ? exitCodes.ok : exitCodes.failed;
-  }
+  if (verdict.dialect !== null && isJobDialect(verdict.dialect)) return renderAsJob(text, verdict.dialect, options);
+  if (options.script !== undefined) throw new AgentError('command.invalid', { reason: noScript });
   const read = readProfileText(text);
   if (!read.ok) return exitCodes.failed;
   const bare = Object.entries(pin).find(([, reference]) => !reference.includes('@'));
@@ -153,6 +154,29 @@ async function render(file: string, options: { values?: string; pin?: Record<str
   }
   for (const { path, message } of done.errors) tell(`${path}: ${message}`);
   return exitCodes.failed;
+}
+
+async function renderAsJob(text: string, dialect: JobDialect, options: RenderOptions): Promise<number> {
+  const { values, script: batch, pin = {} } = options;
+  if (values !== undefined) {
+    throw new AgentError('command.invalid', { reason: '--values: what becomes a job has no values to be filled in.' });
+  }
+  const document = readManifest(text);
+  const job = document.ok ? jobOf(document.value) : undefined;
+  if (!document.ok || !job) return exitCodes.failed;
+  const script = batch === undefined ? undefined : await readBatch(batch);
+  const wrong = script ? wrongWith(job, script) : [];
+  for (const { path, message } of wrong) tell(oneLine(`${batch}: ${path} ${message}`));
+  if (wrong.length > 0) return exitCodes.failed;
+  printJson(renderJob(document.value, dialect, job, pin, script && { script }));
+  return exitCodes.ok;
+}
+
+const noScript = '--script: only a Golem manifest has a batch of commands beside it.';
+
+function wrongWith(job: AcceptedJob, script: ExeScript): readonly PathError[] {
+  if (!job.checkScript) throw new AgentError('command.invalid', { reason: noScript });
+  return [...errorsOfOrder(script), ...job.checkScript(script)];
 }
 
 function collectPin(pin: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {

@@ -4,7 +4,7 @@ import type { JobPlan } from '../../contract/job-plan.ts';
 import { readImageName, wholeName } from '../../manifests/image-name.ts';
 import type { AcceptedJob, JobDialect } from '../../manifests/job-dialects.ts';
 import { documentHash } from '../../manifests/job-secrets.ts';
-import type { PlannedJob } from '../../manifests/planned-job.ts';
+import type { BatchWish, PlannedJob } from '../../manifests/planned-job.ts';
 import { sketchedShare, usualJob } from '../../manifests/usual-job.ts';
 
 const { gpu_count, retries: _retries, ...usual } = usualJob;
@@ -14,12 +14,13 @@ export interface RenderedJob extends Pick<PlannedJob, 'plan' | 'unresolved'> {
   readonly decided_later: readonly { readonly path: string; readonly reason: string }[];
 }
 
-/** `pins` are digests, or whole references, by the name of an image as the definition has it. */
+/** `pins` are digests, or whole references, by the name of an image as the definition has it, `batch` what is carried out under a manifest. */
 export function renderJob(
   document: unknown,
   dialect: JobDialect,
   read: AcceptedJob,
   pins: Readonly<Record<string, string>>,
+  batch?: BatchWish,
 ): RenderedJob {
   const identity = {
     ...{ project_id: 'project', job_id: 'job', allocation_id: 'allocation', display_name: 'job' },
@@ -36,7 +37,11 @@ export function renderJob(
   );
   const asked = Object.entries(read.asks ?? {}).filter(([name, amount]) => name === 'gpu_count' || amount > 0);
   const resources = { gpu_count, ...sketchedShare, ...Object.fromEntries(asked) };
-  const offline = { ...usual, ...(read.needsRevision && { sandbox: 'gvisor' as const }), resources };
+  const offline = {
+    ...{ ...usual, ...(read.needsRevision && { sandbox: 'gvisor' as const }), ...(batch && { batch }) },
+    ...(read.usual && { sandbox: read.usual.sandbox }),
+    resources: { ...resources, ...(read.usual && { gpu_count: read.usual.gpu_count }) },
+  };
   const { plan, unresolved } = read.plan({ ...offline, identity, pins: resolved });
   const used = new Set(read.plan({ ...offline, identity, pins: {} }).unresolved.map(({ reference }) => reference));
   const [stray] = Object.keys(resolved).filter((name) => !used.has(name));

@@ -8,6 +8,7 @@
  * A rule that is JSON in a text says it by `args`, as text that is read the same way, or as a list that is the argument vector. Its
  * environment is the environment of the command: no variable more, none less.
  */
+import type { CommandPolicy } from '../../contract/job-plan.ts';
 import type { PayloadManifest } from '../../contract/payload-manifest.ts';
 import { maxRegexSize } from '../../contract/regex-size.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
@@ -21,7 +22,7 @@ type Script = NonNullable<NonNullable<PayloadManifest['compManifest']>['script']
 export type Match = NonNullable<Script['match']>;
 
 /** `yagna` compares as the programs of the Golem network do: docs/golem.md says in what that differs. */
-export type CommandMode = 'strict' | 'yagna';
+export type CommandMode = CommandPolicy;
 
 export interface CommandRule {
   /** As the manifest has it. */

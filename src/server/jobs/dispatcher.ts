@@ -13,7 +13,7 @@ import { readJob } from '../../manifests/job-dialects.ts';
 import { putSecrets, type Secrets } from '../../manifests/job-secrets.ts';
 import type { RevisionWish } from '../../manifests/planned-job.ts';
 import type { CollectionName } from '../db/collections.ts';
-import type { Job } from '../db/entities/job.ts';
+import type { Batch, Job } from '../db/entities/job.ts';
 import type { Node } from '../db/entities/node.ts';
 import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store, Tx } from '../db/store.ts';
@@ -142,7 +142,7 @@ async function begin(parts: DispatchParts, placed: Placed, now: number): Promise
     document.sealed_secrets === null ? {} : (JSON.parse(parts.vault.open(document.sealed_secrets, job.id)) as Secrets);
   const build = revision && revisionWish(revision, document.payload_json ?? JSON.stringify(document.payload));
   const effective = asAskedFor(putSecrets(document.document, secrets) as object, document.requirements);
-  const fresh = await sealedPlan({ ...job, build }, effective, placed, node);
+  const fresh = await sealedPlan({ ...job, build, batch: document.batch }, effective, placed, node);
   const isResumed = job.attempts.length > 0 && job.options.checkpointing?.resume_from_latest === true;
   const resumption = isResumed ? resumptionOf(fresh, kept, offersOf(node)?.plans ?? []) : nothingToResume;
   const plan = { ...fresh, inputs: [...fresh.inputs, ...resumption.inputs] };
@@ -186,12 +186,13 @@ async function revisionOf(tx: ReadTx, { project_id, revision_sha256: sha256 }: J
 }
 
 async function sealedPlan(
-  job: Job & { readonly build: RevisionWish | undefined },
+  job: Job & { readonly build: RevisionWish | undefined; readonly batch: Batch | undefined },
   document: unknown,
   { host, granted }: Placed,
   node: Node,
 ): Promise<JobPlan> {
-  const read = readJob(job.dialect, document);
+  // Whether it still holds is its host's to say, whose clock counts.
+  const read = readJob(job.dialect, document, { command_policy: job.batch?.command_policy });
   // It was accepted, and by a version of before this one.
   if (!read.ok) throw job.build ? outdated(read.errors) : invalid(read.errors);
   const parts = offersOf(node)?.plans ?? [];

@@ -54,6 +54,7 @@ function hostOf(
     cards: cardsOf(host, neighbours, shape),
     ...{ cardLimit: shape.gpu_count, cardsPromised: used.gpu_count },
     offers: offersOf(node),
+    architecture: node.inventory?.arch,
   };
 }
 

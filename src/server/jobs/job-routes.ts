@@ -26,6 +26,7 @@ const DocumentView = Type.Object(
     dialect: Job.properties.dialect,
     sha256: Job.properties.document_sha256,
     ...{ document: JobDocument.properties.document, requirements: JobDocument.properties.requirements },
+    batch: JobDocument.properties.batch,
   },
   { ...closed, description: 'The document of a job, with its secrets replaced.' },
 );
@@ -59,13 +60,13 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
     route({
       ...{ method: 'POST', path: base, tag: 'jobs', summary: 'Submits a job. Use an `Idempotency-Key`.' },
       ...{ allow: members, body: JobRequest, bodyLimit, answer: JobView, status: 201 },
-      prepare: async ({ body, sent, who, signal }) => {
+      prepare: async ({ body, sent, who, signal, now }) => {
         const projectId = projectAsked(who, body.project_id);
         const { isOwn, files } = await store.read(async (tx) => ({
           isOwn: await ownRepositories(tx),
           files: await filesAsked(tx, revisions, projectId, body),
         }));
-        return prepareJob({ ...body, payload: payloadIn(sent) }, files, { ...resolving, isOwn }, signal);
+        return prepareJob({ ...body, payload: payloadIn(sent), now }, files, { ...resolving, isOwn }, signal);
       },
       change: async ({ body, who, correlationId, now }, tx, prepared) => {
         const job = await keepJob(
@@ -120,8 +121,9 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
       summary: 'Shows the document that a job was submitted with, without its secrets.',
       read: async ({ who, params: { job_id: id } }, tx) => {
         const { dialect, document_sha256: sha256 } = await visibleJob(tx, who, id);
-        const { document, requirements } = found('document of job', id, await tx.job_documents.get(id));
-        return { dialect, sha256, document, ...(requirements && { requirements }) };
+        const kept = found('document of job', id, await tx.job_documents.get(id));
+        const { document, requirements, batch } = kept;
+        return { dialect, sha256, document, ...(requirements && { requirements }), ...(batch && { batch }) };
       },
     }),
     route({
@@ -161,6 +163,7 @@ async function filesAsked(
   body: JobRequest,
 ): Promise<ProjectFiles | undefined> {
   const { revision: sha256, document, dialect, payload, requirements, options } = body;
+  const { script, proof, partner, command_policy } = body;
   const wrong = (key: string, message: string) => ({ path: `/${key}`, code: 'contradiction', message });
   const isThere = (value: unknown) => value !== undefined;
   const errors =
@@ -177,7 +180,12 @@ async function filesAsked(
         ]
       : [
           ...(isThere(document) ? [wrong('document', 'must not be there beside `revision`')] : []),
-          ...(isThere(dialect) ? [wrong('dialect', 'must not be there beside `revision`')] : []),
+          ...Object.entries({ dialect, script, proof, partner, command_policy }).flatMap(([key, value]) =>
+            isThere(value) ? [wrong(key, 'must not be there beside `revision`')] : [],
+          ),
+          ...(options?.allow && options.build_network === 'bridge'
+            ? [wrong('options/allow', 'must not be there beside `build_network`: a build has no list of addresses')]
+            : []),
           ...(options?.sandbox === 'runc' ? [wrong('options/sandbox', 'must be gvisor for a job of a revision')] : []),
         ];
   if (errors.length > 0) throw new AgentError('request.invalid', { errors });

@@ -1,8 +1,8 @@
 /** Where a job fits: what each host has in all, what of it is free, and what is missing. Pure. */
 
 import { isCardOf } from '../../contract/gpus.ts';
-import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
+import { architectureOf } from '../../policy/promises/platforms.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
 import { diskFor, diskOnceIdle, type HostDisk } from './held-disk.ts';
 
@@ -31,6 +31,8 @@ export interface JobHost {
     readonly isForGvisor: boolean;
     readonly isFree: boolean;
   }[];
+  /** Its architecture as programs say it, `x64`; undefined where it has said nothing yet. */
+  readonly architecture?: string | undefined;
   /** Most cards that its allocation may use at a time, and how many of those are promised. */
   readonly cardLimit: number;
   readonly cardsPromised: number;
@@ -86,13 +88,19 @@ export function fitOf(needs: JobNeeds, host: JobHost, revision?: string): Fit {
 const partsInWords = {
   shared_services: 'lets jobs share services',
   service_states: 'lets a job share some of its services and have others for itself',
-} as const satisfies Partial<Record<PlanPart, string>>;
+  payload: 'carries out computation payload manifests',
+  allow_list: 'holds jobs to a list of addresses',
+} as const;
 
 /** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */
-function notOffered(needs: JobNeeds, { offers }: JobHost): Missing | undefined {
-  const { sandbox, builds } = needs;
-  if (offers === undefined) return undefined;
+function notOffered(needs: JobNeeds, { offers, architecture }: JobHost): Missing | undefined {
+  const { sandbox, builds, architectures } = needs;
   const lacks = (words: string) => ({ name: 'hosts', wanted: 1, have: 0, words });
+  const its = architecture === undefined ? undefined : architectureOf(architecture);
+  if (architectures && its !== undefined && !architectures.includes(its)) {
+    return lacks(`a host of the architecture ${architectures.join(' or ') || 'that it is for, which no host has'}`);
+  }
+  if (offers === undefined) return undefined;
   if (sandbox !== undefined && !offers.sandboxes.includes(sandbox)) return lacks(`a host that offers ${sandbox}`);
   if (sandbox === 'gvisor' && needs.gpu_count > 0 && !offers.gvisor_cards)
     return lacks('a host that gives NVIDIA cards to gVisor, which its operator switches on there (`gvisor_cards`)');

@@ -2,7 +2,8 @@
 import type { JobPlan } from '../../contract/job-plan.ts';
 import type { AcceptedJob } from '../../manifests/job-dialects.ts';
 import type { PlannedJob, RevisionWish } from '../../manifests/planned-job.ts';
-import type { Job } from '../db/entities/job.ts';
+import { readPlace } from '../../policy/promises/places.ts';
+import type { Batch, Job } from '../db/entities/job.ts';
 import type { Revision } from '../db/entities/revision.ts';
 
 type Sketch = Pick<Job, 'id' | 'project_id' | 'name' | 'dialect' | 'document_sha256'> & {
@@ -10,6 +11,8 @@ type Sketch = Pick<Job, 'id' | 'project_id' | 'name' | 'dialect' | 'document_sha
   readonly options: Omit<Job['options'], 'allocation_id'>;
   /** Of a job of a revision. */
   readonly build?: RevisionWish | undefined;
+  /** Of a job of a manifest that says what may be run, and not what is. */
+  readonly batch?: Batch | undefined;
 };
 
 export interface JobPlace {
@@ -24,24 +27,35 @@ export interface JobPlace {
 
 export function planned(
   read: AcceptedJob,
-  { id, project_id, name, dialect, document_sha256, images, options, build }: Sketch,
+  { id, project_id, name, dialect, document_sha256, images, options, build, batch }: Sketch,
   { allocationId, resources, attempt = 1, parts }: JobPlace,
 ): PlannedJob {
-  const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib, build_network = 'none' } = options;
+  const { sandbox, gpu_count, on_failure, deadline_seconds, keep, shm_gib, build_network = 'none', allow } = options;
   const { cpu_cores, memory_gib } = resources;
-  return read.plan({
+  const job = read.plan({
     identity: {
       ...{ project_id, job_id: id, allocation_id: allocationId, display_name: name, dialect, document_sha256 },
       attempt,
     },
     ...{ sandbox, on_failure, deadline_seconds, keep },
     ...(build && { build: { ...build, network: build_network } }),
+    ...(batch && { batch }),
     ...(parts && { parts }),
     resources: { gpu_count, cpu_cores, memory_gib, ...(shm_gib === undefined ? {} : { shm_gib }) },
     pins: Object.fromEntries(
       images.map(({ name: whole, reference, media_type }) => [whole, { reference, media_type }]),
     ),
   });
+  return allow ? { ...job, plan: { ...job.plan, network: 'allow_list', egress: egressOf(allow) } } : job;
+}
+
+/** Only of addresses that were accepted. */
+function egressOf(allow: readonly string[]): NonNullable<JobPlan['egress']> {
+  const rules = allow.flatMap((address) => {
+    const read = readPlace(address);
+    return read.ok ? [read.rule] : [];
+  });
+  return { rules, any_public: [] };
 }
 
 /** What a job of that revision is built of, and given. */

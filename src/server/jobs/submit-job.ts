@@ -3,10 +3,12 @@
  * Everything that is wrong is told at once, by where it stands in the document.
  */
 import { type Static, Type } from 'typebox';
+import { ExeScript } from '../../contract/exe-script.ts';
 import { AgentError } from '../../contract/failures.ts';
 import { maxInlineBytes } from '../../contract/job-inputs.ts';
 import { Sha256 } from '../../contract/job-outputs.ts';
-import { imageName, JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
+import { CommandPolicy, imageName, JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
+import { SignedManifest } from '../../contract/payload-manifest.ts';
 import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
@@ -22,11 +24,12 @@ import { dialectOf, foreign } from '../../manifests/dialects.ts';
 import { type AcceptedJob, isJobDialect, type JobDialect, jobDialects, readJob } from '../../manifests/job-dialects.ts';
 import { documentHash, type Secrets, takeSecrets } from '../../manifests/job-secrets.ts';
 import type { RevisionWish } from '../../manifests/planned-job.ts';
-import { maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
+import { jsonIn, maxManifestBytes, readDocument } from '../../manifests/read-document.ts';
 import { usualJob, usualRetries } from '../../manifests/usual-job.ts';
-import { errorsOfPlan } from '../../policy/check-job-plan.ts';
+import { errorsOfOrder, errorsOfPlan } from '../../policy/check-job-plan.ts';
+import { readPlace, whyNeverAllowed } from '../../policy/promises/places.ts';
 import { id } from '../db/entities/fields.ts';
-import { type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
+import { type Batch, type Job, type JobNeeds, JobOptions } from '../db/entities/job.ts';
 import type { Revision } from '../db/entities/revision.ts';
 import { appendEvent, type Cause } from '../db/events.ts';
 import { newId } from '../db/new-id.ts';
@@ -62,6 +65,19 @@ export const JobRequest = Type.Object(
     requirements: Type.Optional({
       ...Requirements,
       description: 'What its host has to have, each in the place of what the revision says. Only with `revision`.',
+    }),
+    script: Type.Optional({
+      ...ExeScript,
+      description: 'Commands that are carried out under a computation payload manifest. Only with one.',
+    }),
+    proof: Type.Optional({
+      ...SignedManifest.properties.proof,
+      description: 'Signature of the manifest. What is signed is its base64, so `document` is then its text.',
+    }),
+    partner: SignedManifest.properties.partner,
+    command_policy: Type.Optional({
+      ...CommandPolicy,
+      description: 'How `script` is held against the rules of the manifest; `strict` if absent.',
     }),
     dialect: Type.Optional(
       Type.Enum(jobDialects, { description: 'Kind of the document; by default the one that it is of.' }),
@@ -101,26 +117,34 @@ export interface PreparedJob {
   readonly steps: Job['steps'];
   /** Of a job of a revision. */
   readonly build: RevisionWish | undefined;
+  /** Of a job of a manifest. */
+  readonly batch: Batch | undefined;
+  readonly about: Job['about'];
 }
 
 /** All that needs no transaction; the registries are asked. `job.invalid` with every error. */
 export async function prepareJob(
-  request: Omit<JobRequest, 'project_id' | 'revision' | 'payload'> & { readonly payload: string | undefined },
+  request: Omit<JobRequest, 'project_id' | 'revision' | 'payload'> & {
+    readonly payload: string | undefined;
+    readonly now: number;
+  },
   files: ProjectFiles | undefined,
   resolving: Resolving,
   signal: AbortSignal,
 ): Promise<PreparedJob> {
-  const { dialect, document, read, manifest } = files ? understandProject(files, request) : understand(request);
+  const { dialect, document, read, manifest, batch } = files
+    ? { ...understandProject(files, request), batch: undefined }
+    : understand(request);
   const storage = files && manifest && storageFor(files, manifest);
   const asked = storage ? withRequirements(request.options, manifest, storage.gib) : request.options;
-  const options = optionsOf(asked);
+  const options = optionsOf(asked, read.usual);
   const sha256 = documentHash(document, read.hidden);
   const build = files && revisionWish(files.revision, request.payload);
   if (Buffer.byteLength(build?.payload ?? '') > maxInlineBytes) {
     const message = `must not be larger than ${maxInlineBytes} bytes as JSON: what is larger is data of the project, or a data source`;
     throw invalid([{ path: '/payload', code: 'too_large', message }]);
   }
-  const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256, build };
+  const sketch = { id: 'job', project_id: 'project', name: 'job', dialect, document_sha256: sha256, build, batch };
   const place = { allocationId: 'allocation', resources: sketchOf(asked) };
   const before = planned(read, { ...sketch, options, images: [] }, place);
   const { images, errors } = await resolveImages(before, resolving, signal);
@@ -129,6 +153,8 @@ export async function prepareJob(
   if (options.build_network === 'bridge' && plan.services.some(({ scope }) => scope === 'project')) {
     throw invalid([sharedOffline]);
   }
+  const fenced = checkAllowed(options.allow, before.plan);
+  if (fenced.length > 0) throw invalid(fenced);
   const unfit = errorsOfPlan(plan);
   if (unfit.length > 0) throw invalid(unfit.map((error) => ({ ...error, path: '', message: inPlan(error) })));
 
@@ -144,7 +170,12 @@ export async function prepareJob(
     name: request.name ?? steps[0]?.name.slice(0, 128) ?? dialect,
     ...{ dialect, sha256, document: bare, requirements: request.requirements, secrets },
     ...{ warnings: [...read.warnings, ...warningsOf(options, plan)], options, images: [...images], steps },
-    ...{ build, needs: { ...needsOf(asked, plan, read.gpuMemoryMib), ...partsOf(request.options, storage) } },
+    ...{ build, batch, about: read.about },
+    needs: {
+      ...needsOf(asked, plan, read.gpuMemoryMib),
+      ...partsOf(request.options, storage),
+      ...(read.architectures && { architectures: [...read.architectures] }),
+    },
   };
 }
 
@@ -192,7 +223,10 @@ function withRequirements(
   return { ...options, sandbox: 'gvisor', resources: { ...least, ...options.resources } };
 }
 
-function understand({ document: given, dialect: named }: Pick<JobRequest, 'document' | 'dialect'>) {
+type Asked = Parameters<typeof prepareJob>[0];
+
+function understand(request: Asked) {
+  const { document: given, dialect: named } = request;
   const document = readDocument(typeof given === 'string' ? given : JSON.stringify(given));
   if (!document.ok) throw invalid(document.errors);
   const dialect = named ?? dialectOf(document.value);
@@ -202,23 +236,90 @@ function understand({ document: given, dialect: named }: Pick<JobRequest, 'docum
     const message = `describes an app, which is launched as an instance; documents of jobs are of the kinds ${kinds}`;
     throw invalid([{ path: '', code: 'no_job', message }]);
   }
-  const read = readJob(dialect, document.value);
+  const read = readJob(dialect, document.value, { command_policy: request.command_policy, now: request.now });
   if (!read.ok) throw invalid(read.errors);
   if (read.needsRevision) {
     const message = 'is the manifest of a project: its files are pushed, and a job is of the revision that they become';
     throw invalid([{ path: '', code: 'no_revision', message }]);
   }
-  if (read.checkScript) {
-    const message = 'says what may be run, and not what is: a batch of commands has to come with it';
-    throw invalid([{ path: '', code: 'no_script', message }]);
-  }
-  return { dialect, document: document.value, read: read as AcceptedJob, manifest: undefined };
+  const batch = batchOf(request, document.value, read);
+  return { dialect, document: document.value, read: read as AcceptedJob, manifest: undefined, batch };
 }
 
-function optionsOf(given: JobOptions = {}): PreparedJob['options'] {
-  const { resources: { shm_gib, gpu_count = usualJob.gpu_count } = {}, allocation_id: _allocation, ...options } = given;
+function optionsOf(given: JobOptions = {}, usual: AcceptedJob['usual'] = usualJob): PreparedJob['options'] {
+  const { resources: { shm_gib, gpu_count = usual.gpu_count } = {}, allocation_id: _allocation, ...options } = given;
   const retries = usualRetries(options.checkpointing);
-  return { ...usualJob, retries, ...options, gpu_count, ...(shm_gib === undefined ? {} : { shm_gib }) };
+  return {
+    ...usualJob,
+    sandbox: usual.sandbox,
+    retries,
+    ...options,
+    gpu_count,
+    ...(shm_gib === undefined ? {} : { shm_gib }),
+  };
+}
+
+/** What is carried out and who vouches for it; all that is wrong with it is told at once. */
+function batchOf(request: Asked, document: unknown, read: AcceptedJob): Batch | undefined {
+  const { document: given, script, proof, partner, command_policy } = request;
+  if (!read.checkScript) {
+    const stray = Object.entries({ script, proof, partner, command_policy }).filter(([, value]) => value !== undefined);
+    if (stray.length === 0) return undefined;
+    const message = 'is only for a computation payload manifest';
+    throw invalid(stray.map(([key]) => ({ path: `/${key}`, code: 'contradiction', message })));
+  }
+  if (!script) {
+    const message = 'is missing: a manifest says what may be run, and not what is';
+    throw invalid([{ path: '/script', code: 'required', message }]);
+  }
+  const base64 = signedText(given);
+  const unsignable: PathError[] =
+    proof && base64 === undefined
+      ? [
+          {
+            path: '/proof',
+            code: 'bytes',
+            message: 'needs the manifest as the text that was signed, JSON or its base64',
+          },
+        ]
+      : [];
+  const errors = [
+    ...[...errorsOfOrder(script), ...read.checkScript(script)].map((error) => ({
+      ...{ ...error, path: `/script${error.path}` },
+    })),
+    ...unsignable,
+  ];
+  if (errors.length > 0) throw invalid(errors);
+  const manifest = base64 ?? Buffer.from(JSON.stringify(document)).toString('base64');
+  return {
+    ...{ script, signed_manifest: { manifest, ...(proof && { proof }), ...(partner && { partner }) } },
+    ...(command_policy && { command_policy }),
+  };
+}
+
+/** Base64 of a manifest, as it was signed: the text itself, or of its bytes. Undefined where nobody knows which they were. */
+function signedText(given: JobRequest['document']): string | undefined {
+  if (typeof given !== 'string') return undefined;
+  if (jsonIn(given) !== undefined) return given.trim();
+  return given.trimStart().startsWith('{') ? Buffer.from(given).toString('base64') : undefined;
+}
+
+/** Addresses that are asked for in place of whatever is public. */
+function checkAllowed(allow: JobOptions['allow'], plan: JobPlan): PathError[] {
+  if (!allow) return [];
+  const path = '/options/allow';
+  const no = (message: string): PathError[] => [{ path, code: 'contradiction', message }];
+  if (plan.signed_manifest) return no('must be left out: the manifest itself says what may be reached');
+  if (plan.services.some(({ scope }) => scope === 'project')) {
+    return no('must be left out for a project with services of scope project, which are in a network of their own');
+  }
+  return allow.flatMap((address, index) => {
+    const read = readPlace(address);
+    const message = read.ok
+      ? (whyNeverAllowed(read.rule) ?? (read.hasMore ? 'must end behind the host and its port' : undefined))
+      : read.message;
+    return message === undefined ? [] : [{ path: `${path}/${index}`, code: 'address', message }];
+  });
 }
 
 /** Nothing but a checkpoint is handed on to another attempt. */
@@ -250,6 +351,8 @@ function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib = plan.
     ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
+    ...(plan.signed_manifest && { payload: true }),
+    ...(plan.network === 'allow_list' && { allow_list: true }),
     ...(options.build_network === 'bridge' && { build_network: true }),
     ...(shared > 0 && { shared_services: true }),
     // Agents that know no states share either all services of a job or none.
@@ -291,7 +394,7 @@ export async function keepJob(
   await assertAllocation(tx, projectId, allocationId);
   await assertFits(tx, { projectId, allocationId: allocationId ?? null }, prepared.needs, isConnected);
   const { name, dialect, sha256, document, requirements, secrets, warnings, options } = prepared;
-  const { needs, images, steps, build } = prepared;
+  const { needs, images, steps, build, batch, about } = prepared;
   if (build) await assertRevision(tx, projectId, build);
   const at = new Date(cause.now).toISOString();
   const job: Job = {
@@ -301,12 +404,14 @@ export async function keepJob(
     ...{ attempts: [], cancelled_at: null, removal_task_id: null, created_at: at, created_by: tokenId },
     ...{ queued_at: at, started_at: null, ended_at: null, updated_at: at, trace_id: cause.correlationId },
     ...(build && { revision_sha256: build.revision_sha256 }),
+    ...(about && { about }),
   };
   await tx.jobs.insert(job);
   const sealed = Object.keys(secrets).length === 0 ? null : vault.seal(JSON.stringify(secrets), job.id);
   const own = {
     ...(build?.payload !== undefined && { payload_json: build.payload }),
     ...(requirements && { requirements }),
+    ...(batch && { batch }),
   };
   await tx.job_documents.insert({ id: job.id, document, sealed_secrets: sealed, ...own });
   await appendEvent(tx, cause, {

@@ -36,9 +36,9 @@ it('brings all of its pages together in less than 93 kB, compressed', () => {
   expect(sumOf([...first, ...pagesLater])).toBeLessThan(93_000);
 });
 
-it('brings what judges documents in less than 200 kB, compressed, and with no page', () => {
+it('brings what judges documents in less than 205 kB, compressed, and with no page', () => {
   expect(sumOf(neededBy(judge).filter((path) => path !== judge))).toBeLessThan(2_000);
-  expect(sumOf([judge])).toBeLessThan(200_000);
+  expect(sumOf([judge])).toBeLessThan(205_000);
   expect(pagesLater.filter((path) => neededBy(path).includes(judge))).toEqual([]);
 });
 

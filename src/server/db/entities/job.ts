@@ -3,16 +3,18 @@
  * read many; the document it came with; and what its host reports of it.
  */
 import { type Static, Type } from 'typebox';
+import { ExeScript } from '../../../contract/exe-script.ts';
 import { Failure } from '../../../contract/failures.ts';
 import { identifierPattern } from '../../../contract/identifiers.ts';
 import { InputCommit, maxInlineBytes } from '../../../contract/job-inputs.ts';
 import { jobProgress } from '../../../contract/job-output.ts';
 import { Sha256 } from '../../../contract/job-outputs.ts';
-import { JobIdentity } from '../../../contract/job-plan.ts';
+import { CommandPolicy, JobIdentity } from '../../../contract/job-plan.ts';
 import { maxReceiptLength } from '../../../contract/job-receipt.ts';
 import { JobReport } from '../../../contract/job-report.ts';
 import { JobState } from '../../../contract/job-state.ts';
 import { StepId } from '../../../contract/job-values.ts';
+import { ManifestAbout, SignedManifest } from '../../../contract/payload-manifest.ts';
 import { RegistryImage, Resources, Sandbox } from '../../../contract/workload-oci-launch.ts';
 import { Requirements } from '../../../manifests/computalot/requirements.ts';
 import { closed, id, nullable, text, time } from './fields.ts';
@@ -55,6 +57,18 @@ export const JobNeeds = Type.Object(
         description: 'True if its agent has to know how services stand: it shares some of them, and not all.',
       }),
     ),
+    payload: Type.Optional(
+      Type.Boolean({ description: 'True if its agent has to carry out computation payload manifests.' }),
+    ),
+    allow_list: Type.Optional(
+      Type.Boolean({ description: 'True if its agent has to hold the job to a list of addresses.' }),
+    ),
+    architectures: Type.Optional(
+      Type.Array(text(32, 'An architecture, `x86_64` or `aarch64`.'), {
+        maxItems: 8,
+        description: 'Architectures of the hosts that can carry it out; any if absent.',
+      }),
+    ),
   },
   { ...closed, description: 'What a host must have free for it.' },
 );
@@ -90,6 +104,14 @@ const buildNetwork = Type.Optional(
       'Of a job of a revision, what the build of its image may reach: nothing, or with `bridge` what the job itself can; `none` if absent.',
   }),
 );
+const allow = Type.Optional(
+  Type.Array(text(4096, 'An address: scheme, host and port, `https://host[:port]`.'), {
+    minItems: 1,
+    maxItems: 256,
+    description:
+      'Addresses that its containers may reach, and nothing else; whatever is public if absent. A manifest that says it itself has none.',
+  }),
+);
 const keep = Type.Boolean({ description: 'True if containers and volumes stay on the host until the job is removed.' });
 
 /** As somebody gives them; what is left out has a default. */
@@ -114,6 +136,7 @@ export const JobOptions = Type.Object(
     retries: Type.Optional(retries),
     checkpointing,
     build_network: buildNetwork,
+    allow,
     allocation_id: Type.Optional(id('The only allocation that it may run on; any of the project if absent.')),
   },
   { ...closed, description: 'How it is to be carried out.' },
@@ -197,6 +220,7 @@ export const Job = Type.Object(
       ...Sha256,
       description: 'Revision whose files it is made of; absent for others.',
     }),
+    about: Type.Optional(ManifestAbout),
     options: Type.Object(
       {
         sandbox: Sandbox,
@@ -204,6 +228,7 @@ export const Job = Type.Object(
         shm_gib,
         ...{ on_failure: onFailure, deadline_seconds: deadline, keep, retries, checkpointing },
         build_network: buildNetwork,
+        allow,
         allocation_id: nullable(id('The allocation.'), 'The only one that it may run on; null for any of the project.'),
       },
       { ...closed, description: 'How it is carried out, defaults filled in.' },
@@ -246,6 +271,19 @@ export const Job = Type.Object(
 );
 export type Job = Static<typeof Job>;
 
+export const Batch = Type.Object(
+  {
+    script: ExeScript,
+    signed_manifest: SignedManifest,
+    command_policy: Type.Optional(CommandPolicy),
+  },
+  {
+    ...closed,
+    description: 'What is carried out under a computation payload manifest, and the manifest as it was sent.',
+  },
+);
+export type Batch = Static<typeof Batch>;
+
 export const JobDocument = Type.Object(
   {
     id: id('The job.'),
@@ -259,6 +297,7 @@ export const JobDocument = Type.Object(
     payload_json: Type.Optional(
       text(maxInlineBytes, 'What the job of a revision is given: JSON, its numbers as its author wrote them.'),
     ),
+    batch: Type.Optional(Batch),
     payload: Type.Optional(
       Type.Unknown({ description: 'The same as a value, of a job of before it was kept as text.' }),
     ),

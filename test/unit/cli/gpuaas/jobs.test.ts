@@ -17,6 +17,8 @@ import { canonicalTar } from '../../../../src/kit/tarball/write-tar.ts';
 import type { JobView } from '../../../../src/server/jobs/job-view.ts';
 import { atFileEnd } from '../../../support/file-end.ts';
 import { aStep, jobOutput, jobServer } from '../../../support/job-server.ts';
+import { runtimeStatus } from '../../../support/launch-samples.ts';
+import { withScript } from '../../../support/payload-manifests.ts';
 import { haveRevision } from '../../../support/revision-samples.ts';
 import { runGpuaas } from '../../../support/run-gpuaas.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
@@ -93,6 +95,66 @@ function fails(task: TaskEnvelope, outputs: KeptOutput[], more: Partial<JobRepor
     output: jobOutput({ state: 'failed', failure, report, outputs }) as never,
   });
 }
+
+describe('gpuaas jobs submit of a Golem manifest', () => {
+  const manifest = { ...withScript(['run /bin/date']), metadata: { name: 'dates', version: '1', authors: ['a', 'b'] } };
+  const file = fileOf('dates.json', manifest);
+  const batch = fileOf('batch.json', [{ run: { entry_point: '/bin/date' } }]);
+  const able = server.store.write(async (tx) => {
+    const node = await tx.nodes.get('node-1');
+    const offers = { sandboxes: ['gvisor'], builds: false, build_network: false, plans: ['payload', 'allow_list'] };
+    if (node) await tx.nodes.put({ ...node, runtime: runtimeStatus({ offers }) });
+  });
+
+  it('sends the batch, the manifest as it is signed, and who signs it, and shows what its author says (M-9, X-24)', async () => {
+    await able;
+    const signature = join(folder, 'signature.bin');
+    writeFileSync(signature, Buffer.from([0xff, 0, 1]));
+    const certificate = fileOf('author.pem', '-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n');
+    const signed = ['--signature', signature, '--certificate', certificate, '--algorithm', 'sha512'];
+    const { status, out } = await run('submit', file, '--script', batch, ...signed, '--json');
+    const task = await host.agent.accept();
+
+    expect([status, (task.params as JobPlan).signed_manifest]).toEqual([
+      0,
+      {
+        manifest: Buffer.from(text(file)).toString('base64'),
+        proof: {
+          ...{ signature: '/wAB', algorithm: 'sha512' },
+          certificate: Buffer.from(text(certificate)).toString('base64'),
+        },
+      },
+    ]);
+    const { id } = JSON.parse(out) as JobView;
+    expect((await run('describe', id)).out).toMatch(/about +dates 1; by a, b/);
+    host.end(task, {});
+    await server.reaches(id, 'succeeded');
+  });
+
+  it('says which command is refused, and needs a whole signature', async () => {
+    const wrong = fileOf('wrong-batch.json', [{ run: { entry_point: '/bin/sh' } }]);
+    const refused = await run('submit', file, '--script', wrong);
+
+    expect([refused.status, refused.err]).toEqual([3, expect.stringContaining('its program is /bin/sh')]);
+    expect((await run('submit', file, '--script', fileOf('none.json', '{}'))).status).toBe(2);
+    expect((await run('submit', file, '--script', batch, '--signature', batch)).err).toContain('belong together');
+  });
+
+  it('names addresses for jobs of other dialects', async () => {
+    const { status } = await run('submit', hello, '--allow', 'https://a.example', '--allow', 'http://b.example:8080');
+    const task = await host.agent.accept();
+
+    expect([status, (task.params as JobPlan).egress?.rules]).toEqual([
+      0,
+      [
+        { scheme: 'https', host: 'a.example', port: 443 },
+        { scheme: 'http', host: 'b.example', port: 8080 },
+      ],
+    ]);
+    host.end(task, {});
+    await server.reaches(task.workload_id, 'succeeded');
+  });
+});
 
 describe('gpuaas jobs submit', () => {
   it('of a revision gives what its task and its host are to have, and is one thing or the other', async () => {

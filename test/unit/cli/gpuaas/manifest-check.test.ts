@@ -107,3 +107,18 @@ it('needs both files', async () => {
   expect(await gpuaas(['manifest', 'check', join(own, 'none.json'), '--script', file('batch.json', [date])])).toBe(2);
   expect(await gpuaas(['manifest', 'check', file('manifest.json', rules), '--script', join(own, 'none.json')])).toBe(2);
 });
+
+it('renders a manifest with its batch as the plan that a submission becomes, and none that breaks its promise', async () => {
+  const render = (script: unknown) =>
+    gpuaas(['manifest', 'render', file('manifest.json', rules), '--script', file('batch.json', script)]);
+
+  expect(await render([date])).toBe(0);
+  expect(JSON.parse(printed.join(''))).toMatchObject({
+    plan: { sandbox: 'gvisor', network: 'none', steps: [{ script: [date] }], resources: { gpu_count: 0 } },
+    unresolved: [],
+  });
+  printed = [];
+  expect(await render([{ run: { entry_point: 'sh' } }, { deploy: {} }])).toBe(1);
+  expect(printed).toEqual([]);
+  expect(told.join('')).toMatch(/batch.json: \/1 deploy must be the first[\s\S]*batch.json: \/0 is not allowed/);
+});
