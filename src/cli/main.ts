@@ -298,7 +298,7 @@ function addTrustCommands(program: Command, carry: Carry): void {
     });
 
   trust
-    .command('remove <certificate>')
+    .command('remove <id>')
     .description('forget a certificate and its rules, by the beginning of its ID')
     .option(...config)
     .option(...json)
@@ -308,7 +308,7 @@ function addTrustCommands(program: Command, carry: Carry): void {
     });
 
   trust
-    .command('rules [certificate]')
+    .command('rules [id]')
     .description('change what is settled: for all manifests, or for a certificate by the beginning of its ID')
     .addOption(new Option('--outbound <state>', 'off: no manifest may have the network').choices(['on', 'off']))
     .addOption(mode('everyone', 'which manifests may have the network without a signature', false))

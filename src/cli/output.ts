@@ -80,8 +80,11 @@ export function tellFailure(label: string, failure: Failure): void {
 /** What went wrong, where, the facts of the case with the longest last, and what to do; each fact once. */
 export function failureLines(failure: Failure): string[] {
   const { code, hint, detail } = failure;
-  const { errors, excerpt, reason: _reason, ...facts } = detail;
-  const listed = Array.isArray(errors) ? (errors as { path: string; message: string }[]) : [];
+  const { errors, excerpt, reason: _reason, ...others } = detail;
+  const { steps, ...rest } = others;
+  const verdict = stepsOf(steps);
+  const facts = verdict ? rest : others;
+  const listed = Array.isArray(errors) ? (errors as { path: string; message: string }[]) : (verdict ?? []);
   const sentence = sentenceOf(failure, listed);
   const isTold = (value: unknown) => typeof value === 'string' && sentence.includes(value);
   return [
@@ -93,6 +96,15 @@ export function failureLines(failure: Failure): string[] {
     ...(typeof excerpt === 'string' && excerpt.trim() !== '' ? [factText('excerpt', excerpt.trimEnd(), true)] : []),
     `hint: ${oneLine(hint)}`,
   ];
+}
+
+/** Of a verdict; undefined for what else a fact of that name may be. */
+function stepsOf(steps: unknown): { path: string; message: string }[] | undefined {
+  if (!Array.isArray(steps)) return undefined;
+  const each = steps as { readonly what?: unknown; readonly outcome?: unknown; readonly why?: unknown }[];
+  return each.every((step) => typeof step?.why === 'string')
+    ? each.map(({ what, outcome, why }) => ({ path: `${what}, ${outcome}`, message: String(why) }))
+    : undefined;
 }
 
 /** Without a reason that only repeats or counts errors, all of which follow it line by line. */

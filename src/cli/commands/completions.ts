@@ -10,6 +10,12 @@ export const completions: Kinds = {
     const names = workloads.flatMap(({ services = [] }) => services.map(({ service }) => service));
     return [...new Set(names)].map((value) => ({ value }));
   },
+  trust: async () => {
+    const { readTrust, trustPlaces } = await import('../../agent/trust/trust-files.ts');
+    const { configFileOf } = await import('../../agent/config.ts');
+    const { keystore } = await readTrust(trustPlaces(configFileOf(undefined, process.env)));
+    return keystore.map(({ id, certificate }) => ({ value: id.slice(0, 16), name: certificate.subject }));
+  },
   types: async () => {
     const { schemaNames } = await import('./schema.ts');
     return schemaNames.map((value) => ({ value }));

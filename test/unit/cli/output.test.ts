@@ -141,6 +141,21 @@ describe('the failure of a task', () => {
     ]);
   });
 
+  it('shows a verdict step by step, in place of the sentence that it is made of (X-25)', () => {
+    const steps = [
+      { what: 'network', outcome: 'passed', why: 'It asks for api.example.com.' },
+      { what: 'audited_payload', outcome: 'refused', why: 'It is not signed.' },
+    ];
+
+    tellFailure('rejected', new AgentError('manifest.refused', { reason: 'It is not signed.', steps }).toFailure());
+
+    expect(stderr.split('\n').slice(0, 3)).toEqual([
+      'rejected: The operator of the host does not let this manifest be carried out. [manifest.refused]',
+      '  network, passed: It asks for api.example.com.',
+      '  audited_payload, refused: It is not signed.',
+    ]);
+  });
+
   it('says each thing once', () => {
     const detail = { reason: 'It is held by x (pid 1).', holder: 'x (pid 1)', free: { cpu_cores: 1 }, asked: null };
 

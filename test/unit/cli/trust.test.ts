@@ -12,7 +12,10 @@ const root = makeAuthor(folder, 'root');
 const author = makeAuthor(folder, 'author', { issuer: root });
 const online = withNetwork({ inet: { out: { urls: ['https://api.example.com'] } } });
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
 
 /** A host of its own: nothing is settled there. */
 function newHost() {
@@ -297,6 +300,17 @@ describe('a manifest that is tried', () => {
 
     expect((await host.trust('test', ...args(host))).code).toBe(2);
   });
+});
+
+it('completes what begins the ID of a certificate', async () => {
+  const { etc, trust } = newHost();
+  const id = idIn((await trust('add', author.certFile, '--json')).json);
+  vi.stubEnv('GPUAAS_AGENT_CONFIG', join(etc, 'agent.json'));
+
+  expect((await nodeAgent('complete', 'trust', id.slice(0, 2))).stdout).toBe(`${id.slice(0, 16)}\tCN=author\n`);
+  expect((await nodeAgent('completion', 'bash')).stdout).toContain(
+    "' trust remove') words='--config --json --help' kind='trust'",
+  );
 });
 
 it('has its places in the configuration, and its schema', async () => {
