@@ -1,12 +1,13 @@
 /** The end of a job: what is kept of it, what it leaves, and what is signed about it. */
 
 import { AgentError, type Failure } from '../contract/failures.ts';
-import { imageName } from '../contract/job-plan.ts';
+import { imageName, type JobPlan } from '../contract/job-plan.ts';
 import { containerName, labels } from '../contract/names.ts';
 import type { Cleanup } from '../contract/workload-output.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { repeat } from '../kit/repeat.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
+import { choosePayload } from '../policy/choose-payload.ts';
 import { planHash } from '../policy/job-receipts.ts';
 import { isEngineAway } from '../runtime/engine-away.ts';
 import { measureCaches } from './caches.ts';
@@ -185,6 +186,12 @@ export function noteOutputs(job: RunningJob): void {
   if (JSON.stringify(outputs) !== JSON.stringify(job.record.outputs)) job.update({ outputs: [...outputs] });
 }
 
+/** Of several that are named by their hash, the one that is for this host. */
+function takenName(source: JobPlan['images'][number]['source']): string {
+  const chosen = source.kind === 'payload' ? choosePayload(source.payload, process.arch) : undefined;
+  return chosen?.hash ?? imageName(source);
+}
+
 /** Once its end is on disk; null where nothing is signed. Asked again it is the same one. */
 export function signReceipt(job: RunningJob): string | null {
   const { plan, record, ground } = job;
@@ -196,7 +203,7 @@ export function signReceipt(job: RunningJob): string | null {
     plan_sha256: planHash(plan),
     images: plan.images.map(({ id, source }) => ({
       ...{ id, image_id: record.images[id] ?? null },
-      reference: imageName(source),
+      reference: takenName(source),
       ...(source.kind === 'build' && {
         provenance: {
           ...{ revision_sha256: source.revision_sha256, bases: Object.values(source.bases) },

@@ -11,6 +11,7 @@ import { bytesFor, revisionKey } from '../../../src/agent/promised-disk.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import type { RecordBody } from '../../../src/contract/records.ts';
 import { createLog } from '../../../src/kit/log.ts';
+import { payloadKey } from '../../../src/policy/choose-payload.ts';
 import type { BuiltSummary, CacheSummary } from '../../../src/runtime/engine.ts';
 import { plan } from '../../support/job-plans.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -463,6 +464,25 @@ describe('what is kept', () => {
 
     expect(bytesFor(jobOf('a').plan, kept)).toBe(5 + 20);
     expect(bytesFor(jobOf('x').plan, kept)).toBe(0);
+  });
+
+  it("is an image that was downloaded as well, which is a job's that names it by its hash", async () => {
+    const { keeper, images, events } = host();
+    const hash = `sha3:${'ab'.repeat(32)}`;
+    const key = payloadKey(hash);
+    images.push(image('p', at(0), { key, revision_sha256: key, payload: hash, bytes: 11 }));
+    const { kept } = await keeper.look({ measure: false });
+    const payload = [{ urls: ['https://example.com/x'], hash: hash.toUpperCase().replace('SHA3', 'sha3') }];
+    const wanting = plan({ images: [{ id: 'main', source: { kind: 'payload', payload } }] });
+    const needing = { ...wanting, identity: { ...wanting.identity, project_id: 'project-1' } };
+
+    expect([bytesFor(needing, kept), bytesFor(jobOf('p').plan, kept)]).toEqual([11, 0]);
+    const { id = '' } = (await keeper.items({ measure: false })).find((each) => each.payload === hash) ?? {};
+    expect(await keeper.removeAsked(id)).toBe(true);
+    expect(events.at(-1)?.event).toMatchObject({
+      message: `The downloaded image ${hash.slice(0, 17)} was taken away: an operator asked for it on the host.`,
+      values: { payload: hash },
+    });
   });
 
   it('counts for a job of its revision also while another one uses it, by what it was last found to have', async () => {

@@ -149,6 +149,7 @@ describe('every call but the streams', () => {
     volumes: (engine) => engine.volumes(never),
     removeVolume: (engine) => engine.removeVolume('gpuaas-job-1.data', never),
     statPath: (engine) => engine.statPath(name, '/bin/sh', never),
+    importedImage: (engine) => engine.importedImage({ projectId: 'project-1', hash: 'sha3:0' }, never),
     builds: (engine) => engine.builds(never),
     removeBuilt: (engine) => engine.removeBuilt({ project_id: 'project-1', key: '1'.repeat(64) }, never),
     removeLayers: (engine) => engine.removeLayers({ untilMs: 0, signal: never }),
@@ -173,7 +174,7 @@ describe('every call but the streams', () => {
   });
 
   it('is one of these: nothing was forgotten', () => {
-    const streams = ['build', 'close', 'events', 'logs', 'putArchive'];
+    const streams = ['build', 'close', 'events', 'importImage', 'logs', 'putArchive'];
 
     expect([...calls.map(([method]) => method), ...streams].sort()).toEqual(
       Object.keys(recordingEngine().engine).sort(),

@@ -93,6 +93,7 @@ export function Kept({ node }: Shown) {
             name,
             project_id,
             revision_sha256,
+            payload,
             bytes: size,
             max_bytes: most,
             used_at,
@@ -101,7 +102,8 @@ export function Kept({ node }: Shown) {
             <li key={id} class="gpu">
               <div>
                 <strong>{name ?? kind}</strong> {what && <span class="muted">{what}</span>}{' '}
-                <code>{revision_sha256.slice(0, 12)}</code> <span class="muted">of {project_id}</span>
+                <code>{payload?.slice(0, 17) ?? revision_sha256.slice(0, 12)}</code>{' '}
+                <span class="muted">of {project_id}</span>
                 <div class="muted">
                   {size === null ? 'not measured' : bytes(size)}
                   {most !== null && ` of ${bytes(most)}`} {used_at && <Timestamp at={used_at} />}
