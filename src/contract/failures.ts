@@ -677,6 +677,12 @@ export const failures = {
     hint: 'Its operator corrects the file that is named, on that host.',
     retryable: false,
   },
+  'egress.unavailable': {
+    kind: 'unavailable',
+    message: 'The proxy by which the job reaches what its list names could not be begun.',
+    hint: 'The detail says why; look at the log of the gate on that host. Nothing of the job was let out.',
+    retryable: true,
+  },
   'job.not_found': {
     kind: 'invalid',
     message: 'There is no such job on this host.',

@@ -31,6 +31,14 @@ export function networkName(appInstanceId: string): string {
   return `gpuaas-${appInstanceId}`;
 }
 
+/** What the proxy of a job with the network `allow_list` is called in that network, and where a part of the job could be. */
+export const egressName = 'egress';
+
+/** Name of the network by which the proxy of a job has a way out. */
+export function egressNetworkName(jobId: string): string {
+  return `${networkName(jobId)}.${egressName}`;
+}
+
 /** Name of the engine volume of a job. */
 export function volumeName(jobId: string, volume: string): string {
   return `${namePrefix}${jobId}.${volume}`;

@@ -183,7 +183,8 @@ async function networkOf(
   const { network: name, project = '' } = query;
   if (name === undefined) return 'none';
   if (allowed !== 'bridge') throw new AgentError('build.denied', { reason: 'Builds have no network on this host.' });
-  const { Id, Labels } = await requireNetwork(name, gate, signal);
+  const { Id, Labels, Internal } = await requireNetwork(name, gate, signal);
+  if (Internal) throw new AgentError('build.denied', { reason: 'Builds have no network in a job with a list of it.' });
   const { [labels.project]: owner, [labels.instance]: instance = '' } = Labels ?? {};
   const isOfJob = owner === project && !isServiceGroup(instance);
   refuse([{ failure: 'policy.refused', errors: isOfJob ? [] : [wrong('names no network of a job of its project')] }]);

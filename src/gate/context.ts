@@ -8,6 +8,7 @@ import type { ArchiveReads } from './archive-reads.ts';
 import type { BuildTurns } from './build-turns.ts';
 import type { BuiltImages } from './built-images.ts';
 import type { CacheRecords } from './cache-records.ts';
+import type { EgressImage } from './egress-image.ts';
 import type { KnownExecs } from './execs.ts';
 import type { PendingStarts } from './pending-starts.ts';
 import type { Seals } from './seal.ts';
@@ -24,6 +25,8 @@ export interface GateContext {
   readonly builtImages: BuiltImages;
   /** Builds at once, and what is not done beside them. */
   readonly builds: BuildTurns;
+  /** What proxies of jobs run. */
+  readonly egressImage: EgressImage;
   readonly pendingStarts: PendingStarts;
   readonly archiveReads: ArchiveReads;
   /** Work on one name, or on the network pool, that must not run twice at once. */

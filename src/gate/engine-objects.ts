@@ -37,6 +37,8 @@ export interface MountObject {
 
 export interface ContainerObject {
   readonly Id: string;
+  /** Id of the image that it is made of. */
+  readonly Image?: string;
   /** With a leading slash. */
   readonly Name: string;
   readonly State: {
@@ -81,6 +83,7 @@ export interface ImageObject {
   readonly RepoTags?: readonly string[] | null;
   readonly RepoDigests?: readonly string[] | null;
   readonly Size?: number;
+  readonly RootFS?: { readonly Layers?: readonly string[] | null };
   readonly Config?: {
     readonly OnBuild?: readonly string[] | null;
     readonly Env?: readonly string[] | null;

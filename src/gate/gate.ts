@@ -18,6 +18,7 @@ import { BuildTurns } from './build-turns.ts';
 import { BuiltImages } from './built-images.ts';
 import { CacheRecords } from './cache-records.ts';
 import type { GateContext } from './context.ts';
+import { EgressImage } from './egress-image.ts';
 import { KnownExecs } from './execs.ts';
 import { PendingStarts } from './pending-starts.ts';
 import { Seals } from './seal.ts';
@@ -76,6 +77,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     caches: lookOnly ? new CacheRecords() : await CacheRecords.open(stateDir),
     builtImages: lookOnly ? new BuiltImages() : await BuiltImages.open(stateDir),
     builds: new BuildTurns(policy.builds ? buildLimits(policy.builds).at_once : 1),
+    egressImage: new EgressImage(engine, log, lookOnly ? undefined : stateDir),
     pendingStarts: lookOnly ? new PendingStarts() : await PendingStarts.open(stateDir),
     archiveReads: new ArchiveReads(),
     locks: new KeyedMutex(),

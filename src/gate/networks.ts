@@ -5,11 +5,13 @@
  * use is seen in the engine's list; what the engine still objects to is skipped.
  */
 import { AgentError } from '../contract/failures.ts';
-import { containerName, labels } from '../contract/names.ts';
+import { containerName, egressName, labels } from '../contract/names.ts';
 import { readNames } from '../policy/check-job-container.ts';
+import { nowhere } from '../policy/job-request.ts';
 import {
   checkNetworkRequest,
   type NetworkRequest,
+  type NetworkWay,
   overlaps,
   renderNetwork,
   subnetsOf,
@@ -46,10 +48,17 @@ export async function listNetworks(call: GateCall, gate: GateContext): Promise<v
   );
 }
 
-/** By their ids: the engine allows several networks of one name, and then does not tell them apart by it. */
+/**
+ * By their ids: the engine allows several networks of one name, and then does not tell them apart by it. With that of a job goes the one
+ * by which its proxy had a way out.
+ */
 export async function removeNetwork(call: GateCall, gate: GateContext): Promise<void> {
-  const [first, ...others] = await findOurs(call.params['network'] ?? '', gate, call.signal);
+  const ref = call.params['network'] ?? '';
+  const found = await namedSo(ref, gate, call.signal);
   const signal = AbortSignal.timeout(ownDeadlineMs);
+  const wayOut = found.filter(({ Name }) => Name === `${ref}.${egressName}`);
+  await removeSpare(wayOut, gate, signal);
+  const [first, ...others] = theOnes(found, ref);
   await removeSpare(others, gate, signal);
   sendAnswer(call.response, await remove(first, gate, signal));
 }
@@ -70,12 +79,13 @@ export async function requireNetwork(name: string, gate: GateContext, signal: Ab
  * was in one that was taken away and made anew would be started in the old one, and so never again.
  */
 export async function attach(
-  { Id, Config: { Labels }, HostConfig: { NetworkMode: name = '' }, NetworkSettings }: ContainerObject,
+  { Id, Config: { Labels }, HostConfig: { NetworkMode: name = '', Dns }, NetworkSettings }: ContainerObject,
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<void> {
   if (name === 'none') return;
   const network = await requireNetwork(name, gate, signal);
+  assertWay(network, Dns);
   const known = NetworkSettings?.Networks?.[name]?.NetworkID ?? '';
   if (known === '' || known === network.Id) return;
   gate.log.warn({ container_id: Id, network: name }, 'network was made anew, container is put into it');
@@ -85,6 +95,17 @@ export async function attach(
     const answer = await gate.engine.ask({ method: 'POST', path, body: { Container: Id, ...how }, signal });
     if (answer.status !== 200) throw engineFailure(answer);
   }
+}
+
+/**
+ * Who was made for a network without a way out starts in no other, and in such a network nobody who would have the engine ask name
+ * servers of the host.
+ */
+function assertWay({ Internal, Name }: NetworkObject, dns: unknown): void {
+  const isMadeForIt = Array.isArray(dns) && dns.length === 1 && dns[0] === nowhere;
+  if ((Internal === true) === isMadeForIt) return;
+  const message = `${Name} ${Internal === true ? 'leads nowhere' : 'has a way out'}, and the container is not made for that`;
+  refuse([{ failure: 'policy.refused', errors: [{ path: '/HostConfig/Dns', code: 'network', message }] }]);
 }
 
 interface Endpoint {
@@ -121,9 +142,17 @@ async function findOurs(
   gate: GateContext,
   signal: AbortSignal,
 ): Promise<[NetworkObject, ...NetworkObject[]]> {
+  return theOnes(await namedSo(ref, gate, signal), ref);
+}
+
+/** Ours of which the name, or the id, has that in it. */
+async function namedSo(ref: string, gate: GateContext, signal: AbortSignal): Promise<NetworkObject[]> {
   const networks = await list(gate, signal, { [isOurName(ref) ? 'name' : 'id']: [ref] });
-  const meant = networks.filter(({ Id, Name }) => Name === ref || Id.startsWith(ref));
-  const [first, ...others] = meant.filter((network) => gate.seals.holdsForNetwork(network));
+  return networks.filter((network) => gate.seals.holdsForNetwork(network));
+}
+
+function theOnes(ours: readonly NetworkObject[], ref: string): [NetworkObject, ...NetworkObject[]] {
+  const [first, ...others] = ours.filter(({ Id, Name }) => Name === ref || Id.startsWith(ref));
   if (first === undefined) throw noSuchNetwork(ref);
   return [first, ...others];
 }
@@ -155,17 +184,33 @@ async function list(
   return JSON.parse(answer.body.toString()) as NetworkObject[];
 }
 
-async function create(request: NetworkRequest, gate: GateContext): Promise<EngineAnswer> {
+/** A network of that name, with or without a way out; `name.conflict` where there is one of the other kind. */
+export async function ensureWay(request: NetworkRequest, way: NetworkWay, gate: GateContext): Promise<NetworkObject> {
+  const signal = AbortSignal.timeout(ownDeadlineMs);
+  await gate.locks.run('networks', async () => {
+    const answer = await create(request, gate, way);
+    if (answer.status !== 201 && answer.status !== 409) throw engineFailure(answer);
+  });
+  const network = await requireNetwork(request.Name, gate, signal);
+  if ((network.Internal === true) !== (way === 'closed')) {
+    const reason = `The network ${request.Name} is there, and not ${way}.`;
+    throw new AgentError('name.conflict', { network: request.Name, reason });
+  }
+  return network;
+}
+
+async function create(request: NetworkRequest, gate: GateContext, way: NetworkWay = 'open'): Promise<EngineAnswer> {
   const signal = AbortSignal.timeout(ownDeadlineMs);
   const present = await list(gate, signal);
   if (findAlone(request.Name, present, gate).length > 0) return alreadyThere(request.Name);
+  const engineMajor = way === 'closed' ? await gate.engine.major() : 0;
 
   const taken = present.flatMap(({ IPAM }) => (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []));
   taken.push(...(await routedRanges()));
   let attempts = 0;
   for (const subnet of subnetsOf(gate.policy.network_pool)) {
     if (taken.some((other) => overlaps(other, subnet))) continue;
-    const body = renderNetwork(request, subnet);
+    const body = renderNetwork(request, subnet, { way, engineMajor });
     const sealed = { ...body, Labels: gate.seals.sealNetwork(body) };
     const answer = await gate.engine.ask({ method: 'POST', path: '/networks/create', body: sealed, signal });
     attempts += 1;

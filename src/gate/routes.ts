@@ -11,6 +11,7 @@ import { listCaches, removeCache } from './caches.ts';
 import { inspectContainer, listContainers, passThrough, removeContainer } from './containers.ts';
 import type { Handler, UpgradeHandler } from './context.ts';
 import { createContainer } from './create-container.ts';
+import { ensureEgress } from './egress.ts';
 import { info, ping, version } from './engine-facts.ts';
 import { streamEvents } from './events.ts';
 import { createExec, inspectExec, startExec, startExecUpgraded } from './execs.ts';
@@ -88,6 +89,7 @@ export const routes: readonly Route[] = [
 
   { method: 'PUT', path: '/gpuaas/v1/secrets/{member}', query: {}, body: 32 * MiB, handle: putSecrets },
   { method: 'PUT', path: '/gpuaas/v1/jobs/{instance}/inputs/{input}', query: {}, body: 'ignored', handle: ensureInputs },
+  { method: 'PUT', path: '/gpuaas/v1/jobs/{instance}/egress', query: {}, body: 1 * MiB, handle: ensureEgress },
   { method: 'GET', path: '/gpuaas/v1/containers/{container}/stat', query: { path: text }, body: 'none', handle: statPath },
   { method: 'GET', path: '/gpuaas/v1/caches', query: { measure: flag }, body: 'none', handle: listCaches },
   { method: 'DELETE', path: '/gpuaas/v1/caches/{cache}', query: { empty: flag }, body: 'none', handle: removeCache },

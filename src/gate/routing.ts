@@ -17,7 +17,8 @@ const member = `${instance}(?:\\.${serviceNamePattern.slice(1, -1)})?`;
 const segmentPatterns = {
   /** One of our names, or an id of at least the length that engine clients print. */
   container: `gpuaas-${member}|[0-9a-f]{12,64}`,
-  network: `gpuaas-${instance}|[0-9a-f]{12,64}`,
+  /** Of an instance, or that of the proxy of a job. */
+  network: `gpuaas-${instance}(?:\\.egress)?|[0-9a-f]{12,64}`,
   exec: '[0-9a-f]{64}',
   instance,
   member,

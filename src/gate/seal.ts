@@ -120,6 +120,8 @@ function containerFacts(name: string, { Image, User, HostConfig: host }: Sealabl
     device_rules: list(host['DeviceCgroupRules']),
     device_requests: (host.DeviceRequests ?? []).map(deviceRequestFacts),
     sysctls: host['Sysctls'] ?? {},
+    // Absent where there are none: seals of before it was covered hold.
+    dns: list(host['Dns']).length > 0 ? list(host['Dns']) : undefined,
   };
 }
 

@@ -129,6 +129,17 @@ export class Upstream {
     return this.#prefix;
   }
 
+  /** First number of the engine's version; 0 where it says none. */
+  async major(): Promise<number> {
+    const answer = await this.ask({
+      method: 'GET',
+      path: '/version',
+      signal: AbortSignal.timeout(negotiationTimeoutMs),
+    });
+    const { Version } = JSON.parse(answer.body.toString()) as VersionAnswer;
+    return numbersOf(Version)[0];
+  }
+
   close(): void {
     this.#agent.destroy();
   }

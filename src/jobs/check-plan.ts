@@ -32,13 +32,10 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
 }
 
 /** What a plan may say, and this agent does not carry out. Never done by halves: refused. */
-function notYet({ steps, network }: JobPlan): PathError[] {
+function notYet({ steps }: JobPlan): PathError[] {
   const message = 'is not carried out by this agent';
   const refused = (isThere: boolean, path: string) => (isThere ? [{ path, code: 'unsupported', message }] : []);
-  return [
-    ...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`)),
-    ...refused(network === 'allow_list', '/network'),
-  ];
+  return [...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`))];
 }
 
 /** A document of Golem is a promise, which the host holds the plan against itself. */

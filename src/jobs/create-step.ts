@@ -4,6 +4,7 @@ import { containerName } from '../contract/names.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import { renderJobContainer } from '../policy/render-job-container.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
+import { proxyVariables } from './ensure-egress.ts';
 import { freePorts } from './host-ports.ts';
 import { imageAtHand } from './image-at-hand.ts';
 import type { PublishedPort } from './job-record.ts';
@@ -52,7 +53,8 @@ async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Prom
     ...{ group: job.group, peers: job.parts.flatMap(({ kind, id }) => (kind === 'service' ? [id] : [])) },
     ...{ cards: await cardsOf(job, part), taskId: ground.taskId, fencing: ground.fencing },
     part: {
-      ...{ ...resolved, id: part.id, resources: part.resources, aliases: part.aliases, restart: part.restart },
+      ...{ ...resolved, id: part.id, env: { ...proxyVariables(job), ...resolved.env } },
+      ...{ resources: part.resources, aliases: part.aliases, restart: part.restart },
       mounts: part.mounts.map((mount) => ({ ...mount, from: job.sourceOf(mount.volume) })),
       ports: job.step(part.id).ports,
     },

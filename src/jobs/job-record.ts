@@ -85,6 +85,8 @@ export interface JobRecord {
   readonly preflight?: readonly LookedFor[];
   /** True while it has its addresses in the network of services that it shares. */
   readonly has_place?: boolean;
+  /** How far the log of its proxy was told; absent where nothing of it was. */
+  readonly egress_cursor?: string | undefined;
   /** Compact JWS, once it has ended and those who wait for it are to know that. */
   readonly receipt: string | null;
 }

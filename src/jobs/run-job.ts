@@ -26,6 +26,7 @@ import { runSteps, skipSteps } from './run-steps.ts';
 import { failureOf, RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
 import { takeAway } from './take-away.ts';
+import { watchEgress } from './watch-egress.ts';
 
 export interface EndedJob {
   readonly job: KeptJob;
@@ -145,7 +146,7 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     const services = new Services(job);
     const shared = job.ground.jobs.groups.useOf(job);
     const signal = AbortSignal.any([stop.signal, services.failed, shared.failed]);
-    watching = watchCheckpoints(job, over.signal);
+    watching = watchBeside(job, over.signal);
     trouble ??= await attempt(async () => {
       await lookForFiles(job, signal);
       await shared.join(signal);
@@ -174,6 +175,10 @@ async function carryOut(job: RunningJob, wanted: AbortSignal, lacking: unknown):
     stop.end();
     await watching;
   }
+}
+
+async function watchBeside(job: RunningJob, isOver: AbortSignal): Promise<void> {
+  await Promise.all([watchCheckpoints(job, isOver), watchEgress(job, isOver)]);
 }
 
 async function begin(job: RunningJob, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
+import { ensureEgress } from './ensure-egress.ts';
 import type { JobGround } from './job-ground.ts';
 import type { JobRecord, KeptJob, StepRecord } from './job-record.ts';
 import type { Part } from './parts.ts';
@@ -125,10 +126,7 @@ export class RunningJob {
    */
   async ensureNetwork(): Promise<void> {
     if (this.plan.network === 'none') return;
-    const { project_id, allocation_id } = this.plan.identity;
-    const id = this.group?.id ?? this.id;
-    const owner = { [labels.instance]: id, [labels.project]: project_id, [labels.allocation]: allocation_id };
-    this.#network ??= this.ground.engine.ensureNetwork(networkName(id), owner, toItsEnd());
+    this.#network ??= this.#makeNetwork();
     const network = this.#network;
     try {
       await network;
@@ -136,6 +134,18 @@ export class RunningJob {
       if (this.#network === network) this.#network = undefined;
       throw error;
     }
+  }
+
+  async #makeNetwork(): Promise<void> {
+    const { ground, plan } = this;
+    const { project_id, allocation_id } = plan.identity;
+    if (plan.network === 'allow_list') {
+      await ensureEgress(this);
+      return;
+    }
+    const id = this.group?.id ?? this.id;
+    const owner = { [labels.instance]: id, [labels.project]: project_id, [labels.allocation]: allocation_id };
+    await ground.engine.ensureNetwork(networkName(id), owner, toItsEnd());
   }
 
   /** Resolves when it is not being made any more. */

@@ -132,8 +132,11 @@ function checkMounts(context: JobContext): PathError[] {
  * found by. Where other jobs are it is found by its own alone, which is what peers are for.
  */
 function checkNetwork(context: JobContext): PathError[] {
-  const { NetworkMode: network, PortBindings } = context.request.HostConfig;
+  const { NetworkMode: network, PortBindings, Dns } = context.request.HostConfig;
   const path = '/HostConfig/NetworkMode';
+  if (Dns !== undefined && network !== networkName(label(context, labels.instance))) {
+    return wrong('/HostConfig/Dns', 'network', 'must be absent but in the network of the job');
+  }
   if (network === 'none') {
     const isAlone = Object.keys(PortBindings).length === 0 && label(context, labels.aliases) === '';
     return unless(isAlone, path, 'network', 'must be that of the job for a container with ports or aliases');

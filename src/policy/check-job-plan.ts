@@ -8,6 +8,7 @@ import type { ExeCommand } from '../contract/exe-script.ts';
 import { maxInlineBytes } from '../contract/job-inputs.ts';
 import { JobPlan, type JobStep, maxTogether } from '../contract/job-plan.ts';
 import type { ListValue, Reference, TextValue } from '../contract/job-values.ts';
+import { egressName } from '../contract/names.ts';
 import { pointerToken } from '../contract/pointer.ts';
 import { maxRegexSize, regexSize } from '../contract/regex-size.ts';
 import { judge, type PathError } from '../contract/validate.ts';
@@ -25,7 +26,7 @@ interface Part {
     JobStep,
     'id' | 'image' | 'command' | 'entrypoint' | 'env' | 'work_dir' | 'mounts' | 'resources'
   > &
-    Partial<Pick<JobStep, 'expose'>>;
+    Partial<Pick<JobStep, 'expose' | 'aliases'>>;
 }
 
 /** `task.invalid`, `mount.refused`, `policy.refused`; paths in the plan. */
@@ -43,7 +44,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...checkCaches(plan, parts),
         ...plan.inputs.flatMap(checkInput),
         ...plan.outputs.flatMap(checkOutput),
-        ...checkEgress(plan),
+        ...checkEgress(plan, parts),
         ...checkScripts(plan),
       ],
     },
@@ -142,7 +143,7 @@ function checkShared(plan: JobPlan): PathError[] {
   const isNamed = steps.length > 1 || steps.some(({ aliases }) => aliases.length > 0);
   const rules = [
     [revisionsOf(plan).size !== 1, 'must be job for a plan that is not of one revision'],
-    [network === 'none', 'must be job for a plan without a network'],
+    [network !== 'bridge', 'must be job for a plan whose network has no way out of its own'],
     // A build has the network of its job, and this one is in that of the group.
     [
       images.some(({ source }) => source.kind === 'build' && source.network !== 'none'),
@@ -337,10 +338,24 @@ function whyUnreadable(regex: string): string | undefined {
   }
 }
 
-function checkEgress({ network, egress }: JobPlan): PathError[] {
-  if ((network === 'allow_list') === (egress !== undefined)) return [];
-  const message = egress ? 'is only for the network allow_list' : 'must say what the network allow_list lets through';
-  return [{ path: '/egress', code: 'network', message }];
+function checkEgress({ network, egress, images }: JobPlan, parts: readonly Part[]): PathError[] {
+  if ((network === 'allow_list') !== (egress !== undefined)) {
+    const message = egress ? 'is only for the network allow_list' : 'must say what the network allow_list lets through';
+    return [{ path: '/egress', code: 'network', message }];
+  }
+  if (!egress) return [];
+  return [
+    ...images.flatMap(({ source }, index) =>
+      source.kind === 'build' && source.network !== 'none'
+        ? [{ path: `/images/${index}/source/network`, code: 'network', message: 'must be none beside allow_list' }]
+        : [],
+    ),
+    ...parts.flatMap(({ path, part }) =>
+      [part.id, ...(part.aliases ?? [])].includes(egressName)
+        ? [{ path: `${path}/id`, code: 'name', message: `must not be ${egressName}, which is the proxy of the job` }]
+        : [],
+    ),
+  ];
 }
 
 /** One step alone, whose container does nothing of its own; getting ready comes first, and the end last. */
@@ -383,25 +398,27 @@ export function errorsOfOrder(script: readonly ExeCommand[], path = ''): PathErr
 /** Its network has so many addresses; a container has its share of what the job gets. */
 function checkSize({ services, steps, resources, network }: JobPlan, parts: readonly Part[]): PathError[] {
   const groups = Map.groupBy(steps, ({ group }) => group);
-  const crowded = [...groups].filter(([, its]) => its.length + services.length > maxTogether);
+  // The proxy of the job has one of the addresses.
+  const most = network === 'allow_list' ? maxTogether - 1 : maxTogether;
+  const crowded = [...groups].filter(([, its]) => its.length + services.length > most);
   const kinds = ['gpu_count', 'cpu_cores', 'memory_gib'] as const;
   return [
     ...crowded.map(([group]) => ({
       path: '/steps',
       code: 'too_many',
-      message: `has more than ${maxTogether} containers at once in the group ${group}, services included`,
+      message: `has more than ${most} containers at once in the group ${group}, services included`,
     })),
     ...parts.flatMap(({ path, part }) =>
       kinds
         .filter((kind) => part.resources[kind] > resources[kind])
         .map((kind) => ({ path: `${path}/resources/${kind}`, code: 'maximum', message: 'is more than the job gets' })),
     ),
-    ...(network === 'none' ? parts : [])
+    ...(network === 'bridge' ? [] : parts)
       .filter(({ part }) => (part.expose ?? []).length > 0)
       .map(({ path }) => ({
         path: `${path}/expose`,
         code: 'no_network',
-        message: 'needs a network, and the job has none',
+        message: network === 'none' ? 'needs a network, and the job has none' : 'needs a network of the kind bridge',
       })),
   ];
 }

@@ -209,6 +209,28 @@ export const HostPolicy = Type.Object(
       },
       { additionalProperties: false, description: 'What jobs fetch before they run.' },
     ),
+    egress: Type.Optional(
+      Type.Object(
+        {
+          allow: Type.Array(Type.String({ pattern: '^[0-9A-Za-z.:\\[\\]-]{1,255}(/[0-9]{1,3})?$' }), {
+            maxItems: 256,
+            description:
+              'Private places that jobs may reach where their lists name them: `host:port`, or a range `10.0.0.0/8`.',
+          }),
+          name_servers: Type.Optional(
+            Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]{2,45}$' }), {
+              minItems: 1,
+              maxItems: 3,
+              description: 'Addresses of the name servers that proxies of jobs ask; those of the host if absent.',
+            }),
+          ),
+        },
+        {
+          additionalProperties: false,
+          description: 'What jobs with a list of addresses may reach beside what is public. Absent: nothing.',
+        },
+      ),
+    ),
   },
   { additionalProperties: false, description: 'What the operator allows on this host.' },
 );

@@ -25,6 +25,9 @@ const VolumeMount = Type.Object(
   { ...closed, description: "No driver, no option, no label: those are the gate's." },
 );
 
+/** Where names are asked for that are none of the network: the container itself, where nobody answers. */
+export const nowhere = '127.0.0.1';
+
 /** Capabilities of the engine's usual set that no container of a job has. In the order in which engines write them. */
 export const jobCapDrop = ['MKNOD', 'NET_RAW', 'SETFCAP', 'SYS_CHROOT'] as const;
 const [mknod, netRaw, setfcap, sysChroot] = jobCapDrop;
@@ -55,6 +58,11 @@ export const JobContainerRequest = Type.Object(
           Type.Literal(sysChroot),
         ]),
         ReadonlyRootfs: Type.Optional(Type.Literal(true)),
+        Dns: Type.Optional(
+          Type.Tuple([Type.Literal(nowhere)], {
+            description: 'In a network without a way out: the engine would ask name servers for whoever cannot.',
+          }),
+        ),
       },
       { ...closed, description: 'Limits and isolation, as of a workload.' },
     ),

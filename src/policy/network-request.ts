@@ -36,7 +36,7 @@ export interface NetworkCreate {
   readonly Name: string;
   readonly CheckDuplicate: true;
   readonly Driver: 'bridge';
-  readonly Internal: false;
+  readonly Internal: boolean;
   readonly Attachable: false;
   readonly Ingress: false;
   readonly EnableIPv6: false;
@@ -62,20 +62,39 @@ export function checkNetworkRequest(body: unknown, policy: HostPolicy): PathErro
   return errors;
 }
 
+/**
+ * `open`: with a way out. `closed`: without one, and without an address of the host, at which its listeners could be reached; engines from
+ * 28 on have a word of their own for that.
+ */
+export type NetworkWay = 'open' | 'closed';
+
+const noHostAddress = {
+  before28: { 'com.docker.network.bridge.inhibit_ipv4': 'true' },
+  from28: { 'com.docker.network.bridge.gateway_mode_ipv4': 'isolated' },
+} as const;
+
 /** The full body for the engine, with nothing left to its defaults that could open the network. */
-export function renderNetwork({ Name, Driver, Labels }: NetworkRequest, subnet: string): NetworkCreate {
+export function renderNetwork(
+  { Name, Driver, Labels }: NetworkRequest,
+  subnet: string,
+  { way = 'open', engineMajor = 0 }: { readonly way?: NetworkWay; readonly engineMajor?: number } = {},
+): NetworkCreate {
+  const isClosed = way === 'closed';
   return {
     Name,
     // Engines before 25 otherwise make a second network of the same name.
     CheckDuplicate: true,
     Driver,
-    Internal: false,
+    Internal: isClosed,
     Attachable: false,
     Ingress: false,
     EnableIPv6: false,
     IPAM: { Driver: 'default', Config: [{ Subnet: subnet }] },
     // Where a port is published without an address, it stays on the loopback.
-    Options: { 'com.docker.network.bridge.host_binding_ipv4': '127.0.0.1' },
+    Options: {
+      'com.docker.network.bridge.host_binding_ipv4': '127.0.0.1',
+      ...(isClosed && noHostAddress[engineMajor < 28 ? 'before28' : 'from28']),
+    },
     Labels: { ...Labels },
   };
 }

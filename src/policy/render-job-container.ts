@@ -18,7 +18,7 @@ import { checkEnvironment, describeBadImageEnv, neutralised } from './environmen
 import { cardRequest, cardsLabel, engineNames, type GivenCards } from './given-cards.ts';
 import { type HostPolicy, jobInputsRoot } from './host-policy.ts';
 import { assertAllowedImage, isRepoDigestOf, readAllowedImage } from './image-reference.ts';
-import { type JobContainerRequest, jobCapDrop } from './job-request.ts';
+import { type JobContainerRequest, jobCapDrop, nowhere } from './job-request.ts';
 import { checkTargets, describeBadJobFolder, describeBadVolumes, describeBadWorkDir } from './mounts.ts';
 import { refuse } from './refusal.ts';
 import { checkAllocation, judgeSandbox } from './render-container.ts';
@@ -137,6 +137,7 @@ function renderRequest(input: JobContainerInput): JobContainerRequest {
       NetworkMode: network === 'none' ? 'none' : networkName(group?.id ?? identity.job_id),
       CapDrop: [...jobCapDrop],
       ...(readOnlyRoot && { ReadonlyRootfs: true }),
+      ...(network === 'allow_list' && { Dns: [nowhere] }),
     },
   };
 }

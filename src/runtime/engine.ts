@@ -10,6 +10,7 @@ import type { BuildImage } from '../contract/job-build.ts';
 import type { JobCache } from '../contract/job-plan.ts';
 import type { RegistryImage } from '../contract/workload-oci-launch.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
+import type { EgressRequest } from '../policy/egress-request.ts';
 import type { ImageConfig } from '../policy/image-config.ts';
 import type { AnyContainerRequest } from '../policy/job-request.ts';
 
@@ -403,6 +404,12 @@ export interface ContainerEngine {
    * returns its path. The caller may write in it, not move it. It goes with `removeData`.
    */
   ensureInputs(job: string, volume: string, signal: AbortSignal): Promise<string>;
+
+  /**
+   * Has a job with a list of addresses a network without a way out, and in it a proxy that listens, made by the gate; true where the proxy
+   * had to be begun. The container is called after the job and `egress`. `egress.unavailable`, `network.exhausted`, `name.conflict`.
+   */
+  ensureEgress(job: string, request: EgressRequest, signal: AbortSignal): Promise<boolean>;
 
   /** Writes opened secret files to memory, for the instance's next create. */
   putSecrets(instance: string, files: Readonly<Record<string, Buffer>>, signal: AbortSignal): Promise<void>;

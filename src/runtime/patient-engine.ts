@@ -87,6 +87,7 @@ export function patientEngine(
     caches: (options) => retry(options.signal, () => engine.caches(options)),
     measureDisk: (signal) => retry(signal, () => engine.measureDisk(signal)),
     removeCache: (volume, options) => retry(options.signal, () => engine.removeCache(volume, options)),
+    ensureEgress: (job, request, signal) => retry(signal, () => engine.ensureEgress(job, request, signal)),
     ensureInputs: (job, volume, signal) => retry(signal, () => engine.ensureInputs(job, volume, signal)),
     putSecrets: (instance, files, signal) => retry(signal, () => engine.putSecrets(instance, files, signal)),
     removeData: (instance, what, signal) => retry(signal, () => engine.removeData(instance, what, signal)),

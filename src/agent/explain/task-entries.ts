@@ -80,11 +80,11 @@ function lastOf(type: string | undefined, log: readonly LogFacts[]): string[] {
 const told = new Set(['phase.entered', 'input.progress', ...Object.values(news)]);
 const common = new Set(['time', 'level', 'msg', 'task_id', 'task_type', 'instance', 'phase', 'event', 'text', 'err']);
 
-const isOfJob = /^(job|step|input|output|check|log)\./;
+const isOfJob = /^(job|step|input|output|check|log|egress)\./;
 
 /** True for what the sentence of an event of a job says. */
 function isTold(key: string, value: unknown): boolean {
-  return ['step', 'to', 'input', 'output'].includes(key) || value === false;
+  return ['step', 'to', 'input', 'output', 'host', 'port', 'scheme'].includes(key) || value === false;
 }
 
 /** Warnings and events that are neither a phase nor progress; the failure itself is told at the end. */

@@ -158,7 +158,7 @@ function asStream(chunks: AsyncGenerator<Uint8Array>): Readable {
 const typeFlags = { file: '0', symlink: '2', directory: '5' } as const;
 
 /** The header of an entry, behind a pax header for what has no place in it. */
-function headOf(entry: TarEntry, path: string): Buffer {
+export function headOf(entry: TarEntry, path: string): Buffer {
   const { type, mode, size, target } = entry;
   const name = nameOf(entry, path);
   const records = recordsOf(entry, name);
@@ -224,6 +224,7 @@ function padded(size: number): number {
   return Math.ceil(size / block) * block;
 }
 
-function padding(size: number): Buffer {
+/** What stands behind a file of so many bytes. */
+export function padding(size: number): Buffer {
   return Buffer.alloc(padded(size) - size);
 }

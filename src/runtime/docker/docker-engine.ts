@@ -16,7 +16,7 @@ import {
 import { readEvents } from './events.ts';
 import { runExec } from './exec.ts';
 import { readFacts } from './facts.ts';
-import { ensureInputs, putSecrets, removeData, statPath, wipe } from './gate-routes.ts';
+import { ensureEgress, ensureInputs, putSecrets, removeData, statPath, wipe } from './gate-routes.ts';
 import { inspectImage } from './images.ts';
 import { importedImage, importImage } from './import.ts';
 import { readLogs } from './logs.ts';
@@ -73,6 +73,7 @@ export function openDockerEngine({ socketPath, timeouts = {}, pulls = {} }: Dock
     caches: (options) => listCaches(calls, options),
     measureDisk: (signal) => measureDisk(calls, signal),
     removeCache: (volume, options) => removeCache(calls, volume, options),
+    ensureEgress: (job, request, signal) => ensureEgress(calls, job, request, signal),
     ensureInputs: (job, volume, signal) => ensureInputs(calls, job, volume, signal),
 
     putSecrets: (instance, files, signal) => putSecrets(calls, instance, files, signal),

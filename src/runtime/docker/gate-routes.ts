@@ -1,7 +1,8 @@
 /**
- * What only the gate offers, beside the engine's own API: secret files in memory, data of a workload, inputs of a job, a look into
+ * What only the gate offers, beside the engine's own API: secret files in memory, data of a workload, inputs of a job, its way out, a look into
  * a container that never ran.
  */
+import type { EgressRequest } from '../../policy/egress-request.ts';
 import type { DataRemoval, PathFacts } from '../engine.ts';
 import type { Calls } from './calls.ts';
 
@@ -25,6 +26,20 @@ export async function ensureInputs(calls: Calls, job: string, volume: string, si
   return await calls.run(options, async (_docker, abort) => {
     const call = { method: 'PUT', path: `/gpuaas/v1/jobs/${job}/inputs/${volume}`, signal: abort } as const;
     return ((await calls.transport.json(call)) as { readonly path: string }).path;
+  });
+}
+
+/** Safe to repeat. */
+export async function ensureEgress(
+  calls: Calls,
+  job: string,
+  request: EgressRequest,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const options = { call: 'egress', timeoutMs: calls.timeouts.changeMs, signal };
+  return await calls.run(options, async (_docker, abort) => {
+    const call = { method: 'PUT', path: `/gpuaas/v1/jobs/${job}/egress`, body: request, signal: abort } as const;
+    return ((await calls.transport.json(call)) as { readonly started: boolean }).started;
   });
 }
 

@@ -127,6 +127,18 @@ describe('an explanation of a job that has ended', () => {
     expect(text).not.toContain('train is succeeded.');
   });
 
+  it('tells what its proxy has refused, with the place that was asked for (M-37)', async () => {
+    const text = 'Refused by the proxy: https to b.example:443 is not what this job may reach. (3 times)';
+    const place = { host: 'b.example', port: 443, scheme: 'https', code: 'not_listed', count: 3 };
+    const { text: explanation } = await explained('job-1', {
+      ...{ tasks: [task({ result: {} })], job: job('succeeded', {}, { ended_at: at(20) }) },
+      sources: { taskLog: async () => [{ time: at(4), msg: 'event', event: 'egress.refused', text, ...place }] },
+    });
+
+    expect(explanation).toContain(text);
+    expect(explanation).toContain('not_listed');
+  });
+
   it('says by whom it was cancelled, while what ran', async () => {
     const failure = new AgentError('job.cancelled').toFailure();
     const steps = { train: { ...ran, state: 'cancelled' as const, ended_at: at(19) } };

@@ -90,6 +90,18 @@ describe('a plan', () => {
     ['one port twice', { steps: [step('one', { expose: [port(80), port(80)] })] }, '/steps/0/expose/1/port'],
     ['a list of addresses that no network has', { egress: nowhere }, '/egress'],
     ['a network that lists nothing', { network: 'allow_list' }, '/egress'],
+    ['a step in the place of the proxy', { ...listed, steps: [step('egress')] }, '/steps/0/id'],
+    [
+      'a step that is called as the proxy is',
+      { ...listed, steps: [step('one', { aliases: ['egress'] })] },
+      '/steps/0/id',
+    ],
+    ['a port that nobody could reach', { ...listed, steps: [step('one', { expose: [port(80)] })] }, '/steps/0/expose'],
+    [
+      'more containers than addresses beside the proxy',
+      { ...listed, steps: Array.from({ length: 13 }, (_, index) => step(`s${index}`, { group: 'g' })) },
+      '/steps',
+    ],
     ['a script beside another step', { steps: [scripted(), step('two')] }, '/steps/0/script'],
     ['a script and a command', { steps: [{ ...scripted(), command: words('a') }] }, '/steps/0/command'],
     [
@@ -333,6 +345,7 @@ const readOnlyCache = {
   steps: [step('one', { mounts: [{ ...mount('v', '/v'), read_only: true }] })],
 };
 const nowhere = { rules: [], any_public: [] };
+const listed = { network: 'allow_list' as const, egress: nowhere };
 const date = { run: { entry_point: '/bin/date' } };
 function scripted(...script: ExeCommand[]) {
   const { command: _none, ...bare } = step('one');

@@ -10,6 +10,7 @@ import { memoryRecords } from '../../../src/jobs/memory-records.ts';
 import type { JobOutputs } from '../../../src/jobs/outputs/job-outputs.ts';
 import { runJob } from '../../../src/jobs/run-job.ts';
 import { redact } from '../../../src/kit/log.ts';
+import type { JobContainerRequest } from '../../../src/policy/job-request.ts';
 import type { PathFacts } from '../../../src/runtime/engine.ts';
 import { cardLedger, sampleGpu } from '../../support/gpus.ts';
 import { hubServer } from '../../support/hub-server.ts';
@@ -19,6 +20,62 @@ import { jobIdentity, plan, service, step, words } from '../../support/job-plans
 import { type Fault, status } from '../../support/loopback-source.ts';
 import { taskContext } from '../../support/task-bench.ts';
 import { toldRecords } from '../../support/told-records.ts';
+
+describe('a job with a list of addresses', () => {
+  const listed: Partial<JobPlan> = {
+    network: 'allow_list',
+    egress: { rules: [{ scheme: 'https', host: 'api.example', port: 443 }], any_public: [] },
+  };
+
+  it('has its proxy before its first container, and is told where that is (M-36)', async () => {
+    const steps = [step('one', { env: { values: { HTTP_PROXY: 'mine' }, merge: [] } })];
+    const { report, calls, requests } = await run({ ...listed, steps }, {});
+
+    expect(report).toEqual({ job: 'succeeded', one: 'succeeded' });
+    const made = calls.filter((call) => /^(ensureEgress|ensureNetwork|create|start)/.test(call));
+    expect(made.slice(0, 1)).toEqual(['ensureEgress job-1']);
+    expect(made).not.toContain('ensureNetwork gpuaas-job-1');
+    const { Env, HostConfig } = requests[0] as JobContainerRequest;
+    expect(Env).toEqual(
+      expect.arrayContaining(['HTTPS_PROXY=http://egress:3128', 'HTTP_PROXY=mine', 'NO_PROXY=localhost,127.0.0.1,one']),
+    );
+    expect(HostConfig).toMatchObject({ NetworkMode: 'gpuaas-job-1', Dns: ['127.0.0.1'] });
+  });
+
+  it('starts nothing where its proxy cannot be begun (M-37)', async () => {
+    const unavailable = new AgentError('egress.unavailable', { reason: 'It does not listen.' });
+    const { report, calls, job } = await run(
+      listed,
+      {},
+      undefined,
+      {},
+      { ensureEgress: () => Promise.reject(unavailable) },
+    );
+
+    expect(report).toMatchObject({ job: 'failed', one: 'failed' });
+    expect(job.record.failure).toMatchObject({ code: 'egress.unavailable' });
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual([]);
+  });
+
+  it('tells what its proxy has refused, to the last', async () => {
+    const line = JSON.stringify({ refused: 'not_listed', host: 'b.example', port: 443, scheme: null, reason: 'No.' });
+    const { events } = await run(
+      listed,
+      {},
+      undefined,
+      {},
+      {
+        logs: async function* (name) {
+          const entry = { cursor: '1', time: '', channel: 'stdout' as const, data: Buffer.from(line), partial: false };
+          if (name === 'gpuaas-job-1.egress') yield entry;
+        },
+      },
+    );
+
+    const refused = events.filter(({ type }) => type === 'egress.refused');
+    expect(refused[0]?.values).toMatchObject({ host: 'b.example', port: 443, code: 'not_listed', count: 1 });
+  });
+});
 
 describe('a job of one step', () => {
   it('is created, started, awaited and taken away', async () => {
@@ -577,8 +634,9 @@ async function run(
   scripts: Record<string, Script>,
   meanwhile: (engine: JobEngine, means: Means) => void = () => undefined,
   own: Partial<Means> = {},
+  engineOver: Parameters<typeof jobEngine>[1] = {},
 ) {
-  const engine = jobEngine(scripts);
+  const engine = jobEngine(scripts, engineOver);
   const { context, events } = taskContext(engine.engine);
   const emit: typeof context.emit = (type, message, values) => {
     context.emit(type, message, values);

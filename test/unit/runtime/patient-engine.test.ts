@@ -128,6 +128,7 @@ describe('every call but the streams', () => {
     reference: `r.example/x@sha256:${'a'.repeat(64)}`,
     media_type: 'application/vnd.oci.image.manifest.v1+json',
   } as const;
+  const owner = { project_id: 'project-1', allocation_id: 'alloc-1', task_id: 'task-1', fencing: 1 };
   const asked: { [M in keyof ContainerEngine]?: (engine: ContainerEngine) => Promise<unknown> } = {
     facts: (engine) => engine.facts(never),
     pull: (engine) => engine.pull(image, { signal: never, diskReserveBytes: 0 }),
@@ -156,6 +157,7 @@ describe('every call but the streams', () => {
     caches: (engine) => engine.caches({ measure: false, signal: never }),
     measureDisk: (engine) => engine.measureDisk(never),
     removeCache: (engine) => engine.removeCache('gpuaas-cache.a.b', { empty: false, signal: never }),
+    ensureEgress: (engine) => engine.ensureEgress('job-1', { ...owner, egress: { rules: [], any_public: [] } }, never),
     ensureInputs: (engine) => engine.ensureInputs('job-1', 'data', never),
     putSecrets: (engine) => engine.putSecrets('notebook-1', {}, never),
     removeData: (engine) => engine.removeData('notebook-1', { data: true }, never),
