@@ -92,6 +92,12 @@ export const WorkloadOciRuntimeStatusOutput = Type.Object(
                 'True if containers under gVisor get NVIDIA cards here. Absent from agents that give them none.',
             }),
           ),
+          downloads: Type.Optional(
+            Type.Boolean({
+              description:
+                'True if images may run here that are downloaded by their hash. Absent from agents that take none.',
+            }),
+          ),
           plans: Type.Optional(
             Type.Array(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'Name of a part.' }), {
               maxItems: 64,

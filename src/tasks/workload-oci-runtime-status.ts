@@ -128,6 +128,7 @@ async function offersOf(
       sandboxes: [...names],
       builds: policy.builds !== undefined,
       build_network: policy.builds?.network === 'bridge',
+      downloads: policy.payloads !== undefined,
     },
     ...{ gvisor_cards: gvisorCards, plans: [...planParts] },
   };

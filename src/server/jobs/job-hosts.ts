@@ -74,7 +74,15 @@ export function diskOf(
 /** What an agent does not say it cannot do, and knows nothing of. Undefined where it has said nothing yet. */
 export function offersOf(node: Node): JobHost['offers'] {
   const said = node.runtime ?? node.inventory?.runtime;
-  return said && { sandboxes: [], builds: false, build_network: false, gvisor_cards: false, plans: [], ...said.offers };
+  const nothing = {
+    sandboxes: [],
+    builds: false,
+    build_network: false,
+    gvisor_cards: false,
+    downloads: false,
+    plans: [],
+  };
+  return said && { ...nothing, ...said.offers };
 }
 
 function whyNotNow(nodeId: string, isKnown: boolean, isConnected: (nodeId: string) => boolean): string | undefined {

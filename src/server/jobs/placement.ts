@@ -43,6 +43,7 @@ export interface JobHost {
         readonly builds: boolean;
         readonly build_network: boolean;
         readonly gvisor_cards: boolean;
+        readonly downloads: boolean;
         readonly plans: readonly string[];
       }
     | undefined;
@@ -109,6 +110,9 @@ function notOffered(needs: JobNeeds, { offers, architecture }: JobHost): Missing
     if (isLacking) return lacks(`a host whose agent ${words}; update it`);
   }
   if (builds && !offers.builds) return lacks('a host whose operator lets images be built on it');
+  if (needs.downloads && !offers.downloads) {
+    return lacks('a host whose operator lets images be downloaded by their hash (`payloads`)');
+  }
   const isShut = needs.build_network && !offers.build_network;
   return isShut
     ? lacks(

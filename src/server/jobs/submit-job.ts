@@ -8,7 +8,7 @@ import { AgentError } from '../../contract/failures.ts';
 import { maxInlineBytes } from '../../contract/job-inputs.ts';
 import { Sha256 } from '../../contract/job-outputs.ts';
 import { CommandPolicy, imageName, JobIdentity, type JobPlan } from '../../contract/job-plan.ts';
-import { SignedManifest } from '../../contract/payload-manifest.ts';
+import { ociReferences, SignedManifest } from '../../contract/payload-manifest.ts';
 import type { PathError } from '../../contract/validate.ts';
 import type { ProjectManifest } from '../../manifests/computalot/manifest.ts';
 import {
@@ -347,10 +347,15 @@ function needsOf(options: JobOptions = {}, plan: JobPlan, gpu_memory_mib = plan.
   const least = memory_gib === null && shm_gib !== undefined ? { least_memory_gib: memoryFor(plan, shm_gib) } : {};
   const shared = plan.services.filter(({ scope }) => scope === 'project').length;
   const builds = plan.images.some(({ source }) => source.kind === 'build');
+  // Where some are pulled, it is for the platform of the host to say.
+  const downloads = plan.images.some(
+    ({ source }) => source.kind === 'payload' && source.payload.every((each) => ociReferences(each).length === 0),
+  );
   return {
     ...{ gpu_count, gpu_memory_mib, cpu_cores, memory_gib, ...least, disk_gib },
     ...(plan.sandbox !== 'runc' && { sandbox: plan.sandbox }),
     ...(builds && { builds }),
+    ...(downloads && { downloads }),
     ...(plan.signed_manifest && { payload: true }),
     ...(plan.network === 'allow_list' && { allow_list: true }),
     ...(options.build_network === 'bridge' && { build_network: true }),

@@ -20,7 +20,7 @@ describe('the image of a host', () => {
     ['arm64', [intel, arm], 'arm'],
     ['arm64', [payload('amd', { arch: 'amd64', os: 'linux' }), payload('any'), arm], 'any'],
     ['x64', [payload('amd', { arch: 'amd64', os: 'linux' }), intel], 'amd'],
-    ['riscv64', [payload('riscv', { arch: 'RISCV64', os: 'linux' })], 'riscv'],
+    ['riscv64', [payload('riscv', { arch: 'riscv64', os: 'linux' }), payload('any')], 'any'],
     ['x64', [arm, windows], undefined],
   ])('on %s is the first that is for it (M-10, M-11, M-12, M-15)', (arch, all, expected) => {
     expect(nameOf(choosePayload(all, arch))).toBe(expected);

@@ -58,6 +58,7 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
       builds: false,
       build_network: false,
       gvisor_cards: false,
+      downloads: false,
       plans: ['folder_inputs', 'shared_services', 'service_states', 'disk', 'allow_list'],
     },
   });
@@ -70,6 +71,12 @@ it('says whether images are built, and whether a build may have a network', asyn
 
   expect(await said(builds)).toMatchObject({ builds: true, build_network: false });
   expect(await said({ ...builds, network: 'bridge' })).toMatchObject({ builds: true, build_network: true });
+});
+
+it('says whether images are downloaded that are named by their hash', async () => {
+  const payloads = { max_gib: 1, unpacked_gib: 1 };
+
+  expect((await probe({ policy: { payloads } })).output.offers).toMatchObject({ downloads: true });
 });
 
 it('says whether gVisor gets cards: where its operator lets it, the engine has it, and nothing stands against it', async () => {

@@ -49,6 +49,9 @@ export const JobNeeds = Type.Object(
     sandbox: Type.Optional({ ...Sandbox, description: 'Sandbox that its host has to offer; any host if absent.' }),
     builds: Type.Optional(Type.Boolean({ description: 'True if its host has to build its image.' })),
     build_network: Type.Optional(Type.Boolean({ description: 'True if that build has the network of the job.' })),
+    downloads: Type.Optional(
+      Type.Boolean({ description: 'True if its host has to download its image, which is named by its hash.' }),
+    ),
     shared_services: Type.Optional(
       Type.Boolean({ description: 'True if it shares services with other jobs of its revision there.' }),
     ),

@@ -14,7 +14,7 @@ const offers = (plans: string[], arch = 'x64') =>
     const node = await tx.nodes.get('node-1');
     if (!node) return;
     const runtime = runtimeStatus({
-      offers: { sandboxes: ['gvisor'], builds: false, build_network: false, plans },
+      offers: { sandboxes: ['gvisor'], builds: false, build_network: false, downloads: true, plans },
     });
     await tx.nodes.put({ ...node, runtime, inventory: inventory({ arch, runtime }) });
   });

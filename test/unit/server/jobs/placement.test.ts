@@ -41,7 +41,7 @@ function host(given: Partial<JobHost> = {}): JobHost {
 }
 
 const all = {
-  ...{ sandboxes: ['gvisor'], builds: true, build_network: true, gvisor_cards: true },
+  ...{ sandboxes: ['gvisor'], builds: true, build_network: true, gvisor_cards: true, downloads: true },
   plans: ['shared_services', 'service_states'],
 };
 
@@ -122,6 +122,10 @@ describe('a job and a host', () => {
     [
       ...['cards under gVisor', { sandbox: 'gvisor', gpu_count: 1 }, { gvisor_cards: false }],
       'a host that gives NVIDIA cards to gVisor, which its operator switches on there (`gvisor_cards`)',
+    ],
+    [
+      ...['an image by its hash', { downloads: true }, { downloads: false }],
+      'a host whose operator lets images be downloaded by their hash (`payloads`)',
     ],
     ['builds', { builds: true }, { builds: false }, 'a host whose operator lets images be built on it'],
     [
