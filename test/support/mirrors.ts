@@ -5,8 +5,8 @@ export interface Mirrors extends LoopbackSource {
   url(kind: MirrorKind): string;
 }
 
-/** `stalls`: after half of it nothing more comes. `lies`: as long, with another byte in it. `mute`: does not say how long it is. */
-export type MirrorKind = 'gone' | 'stalls' | 'lies' | 'good' | 'mute' | 'other';
+/** `stalls`: after half of it nothing more comes. `lies`: as long, with another byte in it. `mute`: does not say how long it is. `drips`: a byte now and then. */
+export type MirrorKind = 'gone' | 'stalls' | 'drips' | 'lies' | 'good' | 'mute' | 'other';
 
 export async function mirrorsOf(bytes: Buffer): Promise<Mirrors> {
   const lie = Buffer.from(bytes);
@@ -23,6 +23,14 @@ export async function mirrorsOf(bytes: Buffer): Promise<Mirrors> {
       case 'mute':
         response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(bytes);
         return;
+      case 'drips': {
+        if (request.headers.range === 'bytes=0-0') return await sendContent(request, response, contentOf(bytes));
+        response.writeHead(200, { 'content-length': bytes.length });
+        let at = 0;
+        const timer = setInterval(() => response.write(bytes.subarray(at, ++at)), 10);
+        response.once('close', () => clearInterval(timer));
+        return;
+      }
       case 'stalls': {
         const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
         const half = Math.floor(bytes.length / 2);

@@ -54,6 +54,8 @@ export interface HostInputsOptions {
   readonly clock?: Clock;
   /** How long no byte may come. */
   readonly idleMs?: number | undefined;
+  /** How long an address of an image may send next to nothing, where there is another one. */
+  readonly slowMs?: number | undefined;
   readonly lookup?: typeof lookup | undefined;
   readonly readFree?: ((folder: string) => Promise<number>) | undefined;
   /** Undefined where there is no control plane to fetch revisions and outputs of jobs from. */
@@ -88,10 +90,11 @@ export class HostInputs implements JobInputs {
   readonly #open = new Slots(most.files);
   readonly #turns = new KeyedMutex();
   readonly #fetches = new SharedWork<OnBytes, About>();
+  readonly #mirrors: SourceClient;
   readonly #payloads: PayloadFiles;
 
   constructor(options: HostInputsOptions) {
-    const { policy, clock = systemClock, idleMs, lookup, readFree } = options;
+    const { policy, clock = systemClock, idleMs, slowMs, lookup, readFree } = options;
     const { dir, allow, max_gib: maxGib, max_age_hours: maxAgeHours } = policy.inputs;
     this.#options = options;
     this.#clock = clock;
@@ -102,9 +105,12 @@ export class HostInputs implements JobInputs {
     });
     const makeRoom = (bytes: number) => this.#cache.prune(bytes);
     this.#room = new Room({ folder: dir, reserveBytes: policy.reserves.disk_gib * gib, makeRoom, readFree });
+    // The hash of an image proves it, whoever has had it in hand.
+    this.#mirrors = new SourceClient({ places: new AllowedPlaces(allow, { isPlainFine: true }), idleMs, lookup });
     this.#payloads = new PayloadFiles({
-      ...{ client: this.#client, cache: this.#cache, room: this.#room, clock },
+      ...{ client: this.#mirrors, cache: this.#cache, room: this.#room, clock },
       ...{ slots: this.#slots, open: this.#open, turns: this.#turns, keepSeconds: maxAgeHours * 3600 },
+      ...(slowMs !== undefined && { slowMs }),
     });
   }
 
@@ -189,6 +195,7 @@ export class HostInputs implements JobInputs {
   /** Ends the connections that are kept open. */
   close(): void {
     this.#client.close();
+    this.#mirrors.close();
   }
 
   async #fetch(

@@ -35,6 +35,8 @@ export interface PayloadMeans {
   readonly open: Slots;
   readonly turns: KeyedMutex;
   readonly keepSeconds: number;
+  /** How long an address may send next to nothing, where there is another one. */
+  readonly slowMs?: number;
 }
 
 /** What has come of all, undefined while nobody knows of how much, and from where. */
@@ -45,6 +47,9 @@ const algorithms: Readonly<Record<number, Sha3>> = { 56: 'sha3-224', 64: 'sha3-2
 /** Attempts in a row that bring nothing, where there is another address. */
 const mostIdle = 1;
 const everyMs = 500;
+const usualSlowMs = 60_000;
+/** Fewer in that time are next to nothing. */
+const leastBytes = 256 * 1024;
 
 interface Trouble {
   /** As it is written in the plan. */
@@ -106,9 +111,12 @@ export class PayloadFiles {
 
   async #tryAll(key: string, wanted: WantedPayload, tell: Tell, signal: AbortSignal): Promise<About> {
     const troubles: Trouble[] = [];
-    for (const address of wanted.urls) {
+    for (const [index, address] of wanted.urls.entries()) {
+      // Whoever comes last is waited for, however long that takes: the job has a deadline.
+      const slowMs = index < wanted.urls.length - 1 ? (this.#means.slowMs ?? usualSlowMs) : undefined;
       try {
-        return await this.#fetchFrom(address, key, wanted, tell, signal);
+        using pace = paceOf(slowMs, signal);
+        return await this.#fetchFrom(address, key, wanted, tell, pace);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof AgentError) || error.code === 'disk.full') throw error;
@@ -118,13 +126,8 @@ export class PayloadFiles {
     throw failureOf(wanted, troubles);
   }
 
-  async #fetchFrom(
-    address: string,
-    key: string,
-    wanted: WantedPayload,
-    tell: Tell,
-    signal: AbortSignal,
-  ): Promise<About> {
+  async #fetchFrom(address: string, key: string, wanted: WantedPayload, tell: Tell, pace: Pace): Promise<About> {
+    const { signal } = pace;
     const { client, cache, clock, open, slots, turns, keepSeconds } = this.#means;
     const url = readUrl(address);
     const idle = wanted.urls.length > 1 ? mostIdle : undefined;
@@ -149,6 +152,7 @@ export class PayloadFiles {
               ...{ client, authorize: anonymous, clock, signal, slots, mostIdle: idle, part: cache.partial(name) },
               onBytes: (bytes, wereThere) => {
                 count.add(bytes);
+                pace.took(wereThere ? 0 : bytes, count.bytes() === size);
                 if (!wereThere) room.took(bytes);
               },
               room: async (bytes) => {
@@ -180,6 +184,36 @@ function checksumOf({ hash }: Pick<WantedPayload, 'hash'>): Checksum {
 function assertSize(bytes: number, { maxBytes }: WantedPayload): void {
   if (bytes <= maxBytes) return;
   throw refused(`It is larger than the ${maxBytes} bytes that this host downloads of an image.`);
+}
+
+interface Pace extends Disposable {
+  /** Aborted where too little comes. */
+  readonly signal: AbortSignal;
+  /** `isWhole`: nothing more is waited for. */
+  took(bytes: number, isWhole: boolean): void;
+}
+
+/** Once anything was taken, so much has to come in that time until all is there; whatever, if it is undefined. */
+function paceOf(slowMs: number | undefined, given: AbortSignal): Pace {
+  const stop = new AbortController();
+  let [timer, recent]: [NodeJS.Timeout | undefined, number] = [undefined, 0];
+  const look = () => {
+    if (recent < leastBytes) stop.abort(new AgentError('input.failed', { reason: 'It sends next to nothing.' }));
+    recent = 0;
+  };
+  return {
+    signal: AbortSignal.any([given, stop.signal]),
+    took: (bytes, isWhole) => {
+      recent += Math.max(0, bytes);
+      if (isWhole) {
+        clearInterval(timer);
+        timer = undefined;
+      } else if (slowMs !== undefined) {
+        timer ??= setInterval(look, slowMs);
+      }
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
 }
 
 /** Told at most a few times a second. */

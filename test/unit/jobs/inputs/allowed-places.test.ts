@@ -51,6 +51,13 @@ describe('places that inputs may come from', () => {
     expect(isAllowed('https://a.example/x', address)).toBe(false);
   });
 
+  it('are asked by plain http too where it is known beforehand what has to come, and are public all the same', () => {
+    const places = new AllowedPlaces([], { isPlainFine: true });
+
+    expect(places.judge(new URL('http://a.example:8000/x'), '1.1.1.1')).toBeUndefined();
+    expect(places.judge(new URL('http://a.example:8000/x'), '10.0.0.1')).toContain('not public');
+  });
+
   it('are also what the operator lists by name and port, over plain http too', () => {
     const allow = ['Store.internal:9000', '[::1]:8080'];
 

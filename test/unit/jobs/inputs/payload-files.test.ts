@@ -105,7 +105,7 @@ describe('an image that is downloaded', () => {
       { url: from[2], code: 'hash_mismatch', reason: expect.stringMatching(/^Its hash is [0-9a-f]{64}\.$/) },
       { url: from[3], code: 'hash_mismatch' },
       { url: expect.stringContaining('x'), code: 'input.refused', reason: expect.stringContaining('https URLs') },
-      { url: 'http://10.1.2.3/x', code: 'input.refused', reason: expect.stringContaining('https') },
+      { url: 'http://10.1.2.3/x', code: 'input.refused', reason: expect.stringContaining('not public') },
     ]);
     expect(error.message).not.toContain('key=1');
   });
@@ -173,6 +173,28 @@ describe('an image that is downloaded', () => {
 
     expect([first.status, second.status]).toEqual(['rejected', 'fulfilled']);
     expect(second.status === 'fulfilled' && second.value.bytes.equals(bytes)).toBe(true);
+  });
+
+  it('is not waited for at an address that sends a byte now and then, where there is another one', async () => {
+    const { at, hash, bytes } = await mirrors();
+    const { get } = ground({ slowMs: 100 });
+
+    expect((await get({ hash, urls: urls(at, 'drips', 'good') })).bytes.equals(bytes)).toBe(true);
+    const alone = get({ hash: hash.replace(/.$/, '0'), urls: urls(at, 'drips') }, AbortSignal.timeout(400));
+    await expect(alone).rejects.toThrow('timeout');
+  });
+
+  it('may come over plain http from a public address, as the examples of manifests have it (M-13, M-45)', async () => {
+    const { bytes, hash, at } = await mirrors(2000);
+    const port = new URL(at.origin).port;
+    const lookup = ((_name: string, _options: object, done: (error: null, found: object[]) => void) =>
+      done(null, [{ address: '127.0.0.1', family: 4 }])) as unknown as typeof import('node:dns').lookup;
+    const open = ground({ lookup, policy: { allow: [`images.example:${port}`] } });
+    const shut = ground({ lookup, policy: { allow: [] } });
+
+    expect((await open.get({ hash, urls: [`http://images.example:${port}/good`] })).bytes.equals(bytes)).toBe(true);
+    const error = await failure(shut.get({ hash, urls: [`http://images.example:${port}/good`] }));
+    expect(error.detail['tried']).toMatchObject([{ reason: expect.stringContaining('not public') }]);
   });
 
   it('is waited for longer where there is no other address', async () => {
