@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { type Header, pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +12,7 @@ import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan } from '../../src/contract/job-plan.ts';
+import { buildLabels } from '../../src/contract/names.ts';
 import type { PlanPayload } from '../../src/contract/payload-manifest.ts';
 import { noCards } from '../../src/policy/given-cards.ts';
 import { renderJobContainer } from '../../src/policy/render-job-container.ts';
@@ -231,6 +233,54 @@ describe('the gate', () => {
     expect((await post(imports, squeezed, headers({ env: [] }))).code).toBe('policy.refused');
   });
 });
+
+describe('what was imported', () => {
+  const ours = async () => {
+    const label = [`${buildLabels.allocation}=${host.policy.allocation.id}`];
+    const filters = encodeURIComponent(JSON.stringify({ label }));
+    const { body } = await engineCall<{ Id: string }[]>(
+      engine.socketPath,
+      'GET',
+      `/images/json?all=1&filters=${filters}`,
+    );
+    return body.map(({ Id }) => Id);
+  };
+
+  it('is nothing where whoever sends it leaves in the middle, and the same can be had again', async () => {
+    const image = await anyImage();
+    const before = await ours();
+    const leaving = new AbortController();
+    const tar = Readable.from(
+      halfOf(await tarOf([{ name: 'a', content: 'x'.repeat(100_000) }]), () => leaving.abort()),
+    );
+    const options = { signal: leaving.signal, config: { env: [] }, diskReserveBytes: 0 };
+    const wanted = { projectId: 'project-7', hash: image.hash };
+
+    await expect(host.engine.importImage(wanted, tar, options)).rejects.toThrow('aborted');
+    expect(await host.engine.importedImage(wanted, never())).toBeUndefined();
+    expect((await run(planWith('payload-again', [image.payload('good')]))).output?.report?.state).toBe('succeeded');
+    expect((await ours()).length).toBe(before.length + 1);
+  });
+
+  it('goes with a wipe, under whatever project it was imported', async () => {
+    const image = await anyImage();
+    await run(planWith('payload-w1', [image.payload('good')]));
+    await run(planWith('payload-w2', [image.payload('good')], {}, 'project-8'));
+    expect((await ours()).length).toBeGreaterThan(1);
+
+    await host.engine.wipe(never());
+
+    expect(await ours()).toEqual([]);
+    expect((await host.engine.builds(never())).images).toEqual([]);
+  });
+});
+
+async function* halfOf(bytes: Buffer, then: () => void): AsyncGenerator<Buffer> {
+  yield bytes.subarray(0, bytes.length / 2);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  then();
+  await new Promise(() => undefined);
+}
 
 type TarItem = Partial<Header> & Pick<Header, 'name'> & { readonly content?: string };
 
