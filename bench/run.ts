@@ -14,6 +14,7 @@ import { type EngineFront, startEngineFront } from '../test/support/engine-front
 import { openTestHost, type TestHost } from '../test/support/test-host.ts';
 import { openWire } from '../test/support/wire-ground.ts';
 import { binaryCost } from './binary.ts';
+import { commandsCost } from './commands.ts';
 import { composeCost } from './compose.ts';
 import { consoleCost } from './console.ts';
 import { daemonCost } from './daemon.ts';
@@ -46,6 +47,9 @@ try {
   }
   if (wants('judging')) {
     measurements.push(await judgingCost());
+  }
+  if (wants('commands')) {
+    measurements.push(...(await commandsCost()));
   }
   if (wants('console')) {
     measurements.push(...(await consoleCost()));
