@@ -2,7 +2,7 @@
 
 export interface Measurement {
   readonly name: string;
-  readonly unit: 'ms' | 'MB' | 'kB' | '% of a core';
+  readonly unit: 'ms' | 'MB' | 'MB/s' | 'kB' | '% of a core';
   /** Medians of both sides. */
   readonly ours: number;
   readonly theirs: number;

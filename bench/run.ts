@@ -19,6 +19,7 @@ import { composeCost } from './compose.ts';
 import { consoleCost } from './console.ts';
 import { daemonCost } from './daemon.ts';
 import { dispatchCost } from './dispatch.ts';
+import { egressCost } from './egress.ts';
 import { gateCost, inspectCost } from './gate.ts';
 import { jobCost } from './job.ts';
 import { judgingCost } from './judging.ts';
@@ -56,6 +57,9 @@ try {
   }
   if (wants('sandbox')) {
     measurements.push(...(await sandboxCost(images.python?.reference ?? '')));
+  }
+  if (wants('egress')) {
+    measurements.push(...(await egressCost(images.python?.reference ?? '')));
   }
   if (wants('request', 'job', 'daemon', 'binary')) {
     await measureWire();

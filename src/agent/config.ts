@@ -135,6 +135,7 @@ export const AgentConfig = Type.Object(
       ...{ dir: '/var/lib/gpuaas-node-agent-inputs', max_gib: 200, max_age_hours: 168 },
       ...{ allow: [], endpoints: {} },
     }),
+    egress: policy.egress,
     task_logs: Type.Object(
       {
         max_size_mib: Type.Integer({ minimum: 1, maximum: 1024, default: 8, description: 'Size of one task log.' }),
@@ -252,6 +253,8 @@ export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<H
     ...{ sandboxes, reserves, limits, secrets_dir, inputs },
     ...(builds && { builds }),
     ...(caches && { caches }),
+    ...(config.payloads && { payloads: config.payloads }),
+    ...(config.egress && { egress: config.egress }),
     ...(config.gvisor_cards !== undefined && { gvisor_cards: config.gvisor_cards }),
     ...(config.service_idle_seconds !== undefined && { service_idle_seconds: config.service_idle_seconds }),
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },

@@ -11,6 +11,8 @@ import { createServer as createHttps } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { certificate } from './certificate.ts';
 
 export interface Outside {
@@ -24,6 +26,8 @@ export interface Outside {
   readonly asked: string[];
   close(): Promise<void>;
 }
+
+const piece = Buffer.alloc(2 ** 20);
 
 /** `range`: the first three numbers of the addresses. */
 export async function openOutside(range: string): Promise<Outside> {
@@ -43,6 +47,10 @@ export async function openOutside(range: string): Promise<Outside> {
 
   const answer = createHttp((request, response) => {
     count(`${open}:80${request.url}`);
+    if (request.url === '/stream') {
+      void pipeline(Readable.from(Array.from({ length: 512 }, () => piece)), response).catch(() => undefined);
+      return;
+    }
     if (request.url === '/away') response.writeHead(302, { location: `http://${closed}/` });
     response.end('allowed');
   });

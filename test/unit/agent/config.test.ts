@@ -296,6 +296,18 @@ describe('the host policy', () => {
     expect(Object.keys(policy)).not.toContain('state_dir');
   });
 
+  it('has all of it: what a host may not do by itself is not left out', async () => {
+    const allowed = {
+      egress: { allow: ['10.0.0.0/8'], name_servers: ['10.0.0.53'] },
+      payloads: { max_gib: 1, unpacked_gib: 2 },
+      caches: { max_age_hours: 1 },
+    };
+
+    const policy = await hostPolicyOf(await loadConfig(written({ ...least, ...allowed }), {}));
+
+    expect(policy).toMatchObject(allowed);
+  });
+
   it('looks the user up by name', async () => {
     const loaded = await loadConfig(written({ allocation: { id: 'alloc-1', user: 'nobody' } }), {});
 

@@ -56,6 +56,8 @@ describe.each(docs)('%s', (file) => {
       'cache.removed',
       'image.removed',
       'layers.removed',
+      'egress.refused',
+      'egress.restarted',
       ...cards,
     ];
     const fields = ['output.cleanup', 'build.dockerfile', 'build.context'];
