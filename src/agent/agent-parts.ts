@@ -25,7 +25,7 @@ import { GpuHealth } from './gpus/gpu-health.ts';
 import { HostAgent } from './host-agent.ts';
 import { HostDoctor } from './host-doctor.ts';
 import { cardsToReconcile, conflictEvent, openGpuLedger } from './host-gpus.ts';
-import { jobOutputsFolder, openHostJobs } from './host-jobs.ts';
+import { jobOutputsFolder, openHostJobs, scriptLogFolder } from './host-jobs.ts';
 import { HostPressure } from './host-pressure.ts';
 import { HostRoom } from './host-room.ts';
 import { openIdentityKey } from './identity/identity-key.ts';
@@ -139,10 +139,11 @@ export function assembleAgent(ground: Ground) {
       room,
       trust: manifestTrust(loaded.file),
       fetching: { policy, log, clock, revisions: uplink.revisions },
+      scriptLogs: scriptLogFolder(config),
     },
   });
   const logs = openLogSources({
-    ...{ engine, taskLogs: taskLogFolder(config), builds: jobs.builds.logs },
+    ...{ engine, taskLogs: taskLogFolder(config), builds: jobs.builds.logs, scripts: jobs.scripts },
     servicesOf: (id) => {
       const row = journal.workload(id);
       if (row) return (row.stack?.services ?? []).map(({ service }) => service);

@@ -7,6 +7,7 @@ import type { JobMeans } from '../jobs/job-means.ts';
 import { memoryRecords } from '../jobs/memory-records.ts';
 import { FoundInImages } from '../jobs/preflight.ts';
 import { RunningJobs } from '../jobs/running-jobs.ts';
+import { ScriptLogs } from '../jobs/script-log.ts';
 import { ServiceGroups } from '../jobs/service-groups.ts';
 import { KeyedMutex } from '../kit/mutex.ts';
 import { namesIn } from '../kit/names-in.ts';
@@ -19,6 +20,8 @@ export interface HostJobsOptions extends Partial<Pick<JobMeans, 'outputs' | 'rec
   readonly journal?: Pick<Journal, 'jobs'> | undefined;
   /** Without it, no inputs are fetched. */
   readonly fetching?: HostInputsOptions & { readonly policy: HostPolicy };
+  /** Folder of what the commands of scripts say; without it nothing of that is kept. */
+  readonly scriptLogs?: string;
 }
 
 /** What is kept of jobs, until it was handed over. */
@@ -26,12 +29,19 @@ export function jobOutputsFolder({ state_dir }: { readonly state_dir: string }):
   return join(state_dir, 'jobs');
 }
 
-export function openHostJobs({ journal, fetching, outputs, receipts, room, trust }: HostJobsOptions = {}): JobMeans {
+/** What the commands of scripts say, while their jobs are there. */
+export function scriptLogFolder({ state_dir }: { readonly state_dir: string }): string {
+  return join(state_dir, 'script-logs');
+}
+
+export function openHostJobs(options: HostJobsOptions = {}): JobMeans {
+  const { journal, fetching, outputs, receipts, room, trust, scriptLogs } = options;
   const builds = fetching?.policy.builds;
   const [records, running] = [journal?.jobs ?? memoryRecords(), new RunningJobs()];
   return {
     ...{ records, running, groups: new ServiceGroups(running, records) },
     ...{ inputs: fetching && inputsWhenNeeded(fetching), outputs, receipts, room, trust },
+    scripts: scriptLogs === undefined ? undefined : new ScriptLogs(scriptLogs),
     foundInImages: new FoundInImages(),
     builds: {
       ...{ same: new KeyedMutex(), places: new Slots(builds ? buildLimits(builds).at_once : 1) },
@@ -52,6 +62,8 @@ function inputsWhenNeeded(options: HostInputsOptions & { readonly policy: HostPo
     provide: async (...given) => await (await open()).provide(...given),
     withRevision: async (...given) => await (await open()).withRevision(...given),
     withPayload: async (...given) => await (await open()).withPayload(...given),
+    bring: async (...given) => await (await open()).bring(...given),
+    deliver: async (...given) => await (await open()).deliver(...given),
     release: async (job) => await (await open()).release(job),
     prune: async () => {
       if (opened || (await isAnyKept(options.policy))) await (await open()).prune();

@@ -545,6 +545,12 @@ export const failures = {
     hint: 'Read what the step has written: `gpuaas jobs logs JOB --step STEP`. The detail has the step, its exit code and the end of that.',
     retryable: false,
   },
+  'command.failed': {
+    kind: 'invalid',
+    message: 'A command of the script failed.',
+    hint: 'Read what it has written: `gpuaas jobs describe JOB` has the end of that, and `gpuaas jobs logs JOB` all of it. The detail has the command, its place in the batch from 0, its exit code and what is wrong.',
+    retryable: false,
+  },
   'step.unresolved': {
     kind: 'invalid',
     message: 'A step of the job needs a value that is not there.',

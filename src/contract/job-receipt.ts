@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { IdentityKey } from './enrolment.ts';
+import { CommandReport, maxCommands } from './exe-script.ts';
 import { identifierPattern } from './identifiers.ts';
 import { InputCommit } from './job-inputs.ts';
 import { KeptOutput, maxOutputs, Sha256 } from './job-outputs.ts';
@@ -16,6 +17,7 @@ const closed = { additionalProperties: false } as const;
 const id = (description: string) => Type.String({ pattern: identifierPattern, description });
 const time = (description: string) => Type.Union([Type.String({ maxLength: 40 }), Type.Null()], { description });
 const { id: stepId, state, exit_code, signal, oom_killed, started_at, ended_at } = StepReport.properties;
+const { state: commandState, exit_code: commandExit } = CommandReport.properties;
 const { name, kind, sha256, bytes } = KeptOutput.properties;
 
 /** Protected header of a receipt: `{alg: 'EdDSA', kid, typ}`; `kid` is the thumbprint (RFC 7638) of the key. */
@@ -89,7 +91,18 @@ export const ReceiptFacts = Type.Object(
     ),
     steps: Type.Array(
       Type.Object(
-        { id: stepId, state, exit_code, signal, oom_killed, started_at, ended_at },
+        {
+          ...{ id: stepId, state, exit_code, signal, oom_killed, started_at, ended_at },
+          commands: Type.Optional(
+            Type.Array(
+              Type.Object({ state: commandState, exit_code: commandExit }, { ...closed, description: 'A command.' }),
+              {
+                maxItems: maxCommands,
+                description: 'Of a step with a script, each of its commands in order.',
+              },
+            ),
+          ),
+        },
         { ...closed, description: 'A step.' },
       ),
       { maxItems: 128, description: 'Every step, in the order of the plan.' },

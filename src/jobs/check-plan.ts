@@ -13,7 +13,7 @@ import { judgeSandbox } from '../policy/render-container.ts';
 import { buildLogName } from './build-log.ts';
 
 /**
- * `task.invalid`, `task.unsupported`, `build.denied`, `payload.denied`, `payload.other_platform`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
+ * `task.invalid`, `build.denied`, `payload.denied`, `payload.other_platform`, `mount.refused`, `policy.refused`, `image.registry_denied`, `image.not_pinned`, `sandbox.unavailable`,
  * `sandbox.no_cards`; paths in the plan.
  */
 export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
@@ -25,17 +25,9 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
       return source.kind === 'build' ? judgeBuild(source, path, plan, policy) : judgePayload(source, path, policy);
     }),
     { failure: 'task.invalid', errors: checkLogs(plan) },
-    { failure: 'task.unsupported', errors: notYet(plan) },
     { failure: 'task.invalid', errors: checkPromised(plan) },
     ...judgeSandbox(plan, policy),
   ]);
-}
-
-/** What a plan may say, and this agent does not carry out. Never done by halves: refused. */
-function notYet({ steps }: JobPlan): PathError[] {
-  const message = 'is not carried out by this agent';
-  const refused = (isThere: boolean, path: string) => (isThere ? [{ path, code: 'unsupported', message }] : []);
-  return [...steps.flatMap(({ script }, index) => refused(script !== undefined, `/steps/${index}/script`))];
 }
 
 /** A document of Golem is a promise, which the host holds the plan against itself. */

@@ -11,6 +11,7 @@ import type { PublishedPort } from './job-record.ts';
 import type { Part } from './parts.ts';
 import type { ResolvedPart } from './resolve-part.ts';
 import type { RunningJob } from './running-job.ts';
+import { ensureWaiting } from './waiting-container.ts';
 
 /** How often other ports are tried, where somebody was quicker. */
 const mostTries = 5;
@@ -46,6 +47,9 @@ async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Prom
   const { reference, facts: image } = imageAtHand(job, part.image);
   // Written down before they are used, so that whoever takes the job up knows where the step answers.
   job.updateStep(part.id, { ports: await publish(resolved) });
+  const waiting = part.script && (await ensureWaiting(job, part));
+  // Whoever asks for its log from now on waits for what the commands say.
+  if (waiting) job.ground.jobs.scripts?.open(job.id, part.id, plan.log_limits);
   const { name, request } = renderJobContainer({
     ...{ identity: plan.identity, sandbox: plan.sandbox, network: plan.network, log_limits: plan.log_limits },
     ...(plan.caches && { caches: plan.caches }),
@@ -55,7 +59,11 @@ async function create(job: RunningJob, part: Part, resolved: ResolvedPart): Prom
     part: {
       ...{ ...resolved, id: part.id, env: { ...proxyVariables(job), ...resolved.env } },
       ...{ resources: part.resources, aliases: part.aliases, restart: part.restart },
-      mounts: part.mounts.map((mount) => ({ ...mount, from: job.sourceOf(mount.volume) })),
+      ...(waiting && { entrypoint: waiting.entrypoint, command: [] }),
+      mounts: [
+        ...part.mounts.map((mount) => ({ ...mount, from: job.sourceOf(mount.volume) })),
+        ...(waiting ? [waiting.mount] : []),
+      ],
       ports: job.step(part.id).ports,
     },
   });

@@ -146,7 +146,9 @@ async function keepLog(job: RunningJob, id: string): Promise<void> {
   const { engine, log, jobs } = job.ground;
   const signal = toItsEnd();
   try {
-    await jobs.outputs?.takeLog(job.id, id, engine.logs(containerName(job.id, id), { signal, follow: false }), signal);
+    const name = containerName(job.id, id);
+    const own = jobs.scripts?.inPlaceOf(name)?.read({ signal, follow: false });
+    await jobs.outputs?.takeLog(job.id, id, own ?? engine.logs(name, { signal, follow: false }), signal);
     job.unwarn({ kind: 'log', name: id });
   } catch (error) {
     log.warn({ service: id, err: error }, 'log of a step could not be kept');
@@ -216,8 +218,11 @@ export function signReceipt(job: RunningJob): string | null {
       return { id, sha256, ...(commit !== undefined && { commit }) };
     }),
     steps: plan.steps.map(({ id }) => {
-      const { state, exit_code, signal, oom_killed, started_at, ended_at } = job.step(id);
-      return { id, state, exit_code, signal, oom_killed, started_at, ended_at };
+      const { state, exit_code, signal, oom_killed, started_at, ended_at, commands } = job.step(id);
+      return {
+        ...{ id, state, exit_code, signal, oom_killed, started_at, ended_at },
+        ...(commands && { commands: commands.map((each) => ({ state: each.state, exit_code: each.exit_code })) }),
+      };
     }),
     outputs: record.outputs.map(({ name, kind, sha256, bytes }) => ({ name, kind, sha256, bytes })),
     ...{ state: record.state, started_at: record.started_at, ended_at: record.ended_at },
@@ -261,6 +266,7 @@ async function freeHost(job: RunningJob, signal: AbortSignal): Promise<Cleanup> 
 async function takeRest(job: RunningJob, cleanup: Cleanup, signal: AbortSignal): Promise<Cleanup> {
   const { engine, jobs, log } = job.ground;
   const { keep, inputs } = job.plan;
+  if (!keep) jobs.scripts?.forget(job.id);
   const whole = await takeOthers(job.id, engine, signal, { keep, cleanup });
   await measureCaches(job).catch((err: unknown) => log.warn({ err }, 'caches could not be measured'));
   if (inputs.length > 0 && !keep) await jobs.inputs?.release(job.id);

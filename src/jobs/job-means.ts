@@ -9,6 +9,7 @@ import type { ManifestTrust } from './judge-manifest.ts';
 import type { JobOutputs, JobReceipts } from './outputs/job-outputs.ts';
 import type { FoundInImages } from './preflight.ts';
 import type { RunningJobs } from './running-jobs.ts';
+import type { ScriptLogs } from './script-log.ts';
 import type { ServiceGroups } from './service-groups.ts';
 
 export interface JobMeans {
@@ -27,6 +28,8 @@ export interface JobMeans {
     readonly places: Slots;
     readonly logs: BuildLogs;
   };
+  /** Undefined where this process keeps nothing of what the commands of scripts say. */
+  readonly scripts: ScriptLogs | undefined;
   /** Of this process alone. */
   readonly foundInImages: FoundInImages;
   /** Undefined where this process takes nothing away for others. */

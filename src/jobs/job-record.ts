@@ -35,6 +35,18 @@ export interface StepRecord extends StepReport {
   readonly retries?: number;
   /** Of a check that has ended: the end of what it has said. */
   readonly said?: string;
+  /** Of a step with a script: the command that was begun and has not ended; null where there is none. */
+  readonly at_work?: CommandAtWork | null;
+  /** Why the first command that failed has failed. */
+  readonly command_failure?: Failure;
+}
+
+export interface CommandAtWork {
+  readonly index: number;
+  /** How the engine calls it; null before it is made. */
+  readonly exec: string | null;
+  /** Milliseconds since 1970. */
+  readonly began_at: number;
 }
 
 /** Of a part that nobody has begun. */
@@ -152,8 +164,12 @@ function reportOf({ plan, record }: Pick<KeptJob, 'plan' | 'record'>): JobReport
 
 function stepReport(step: StepRecord): StepReport {
   const { id, state, started_at, ended_at, attempts, container_id, exit_code, signal } = step;
-  const { oom_killed, results, failure } = step;
-  return { id, state, started_at, ended_at, attempts, container_id, exit_code, signal, oom_killed, results, failure };
+  const { oom_killed, results, failure, commands } = step;
+  return {
+    ...{ id, state, started_at, ended_at, attempts, container_id, exit_code, signal, oom_killed, results },
+    ...(commands && { commands }),
+    failure,
+  };
 }
 
 /** Of every check, in the order in which they are done. */
@@ -191,7 +207,7 @@ const checkStates: { readonly [S in StepReport['state']]: CheckReport['state'] }
 /** Bytes of a report that travels in one message with other things. */
 export const mostReportBytes = 384 * 1024;
 
-/** The same without the results and outputs of checks, and where need be without warnings and details of failures, that a message has no room for. */
+/** The same without the results and the outputs of checks and commands, and where need be without warnings and details of failures, that a message has no room for. */
 export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport {
   const report = reportOf(job);
   const fits = (each: JobReport) => Buffer.byteLength(JSON.stringify(each)) <= mostReportBytes;
@@ -199,7 +215,10 @@ export function boundedReport(job: Pick<KeptJob, 'plan' | 'record'>): JobReport 
   const short = {
     ...report,
     ...(report.checks && { checks: report.checks.map((check) => ({ ...check, output: null })) }),
-    steps: report.steps.map((step) => ({ ...step, results: {} })),
+    steps: report.steps.map((step) => ({
+      ...{ ...step, results: {} },
+      ...(step.commands && { commands: step.commands.map(({ stdout: _out, stderr: _err, ...command }) => command) }),
+    })),
   };
   if (fits(short)) return short;
   const { warnings: _warnings, ...rest } = short;

@@ -14,6 +14,7 @@ import type { Cleanup } from '../contract/workload-output.ts';
 import { longPause } from '../kit/long-time.ts';
 import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ContainerSummary } from '../runtime/engine.ts';
+import { pendingCommands } from './command-reports.ts';
 import { cleanUp, keepOutputs, signReceipt, watchCheckpoints } from './job-end.ts';
 import type { JobGround } from './job-ground.ts';
 import { freshStep, type KeptJob } from './job-record.ts';
@@ -106,7 +107,7 @@ async function takeRoom(plan: JobPlan, ground: JobGround): Promise<TakenRoom> {
 }
 
 /** What another task has left of the job is taken away. */
-async function clear(plan: JobPlan, known: KeptJob | undefined, { engine }: JobGround): Promise<void> {
+async function clear(plan: JobPlan, known: KeptJob | undefined, { engine, jobs }: JobGround): Promise<void> {
   const { job_id, project_id } = plan.identity;
   if (known && known.plan.identity.project_id !== project_id) {
     const message = 'is not the project of this job';
@@ -115,6 +116,7 @@ async function clear(plan: JobPlan, known: KeptJob | undefined, { engine }: JobG
     });
   }
   if (known && !jobHasEnded(known.record.state)) throw new AgentError('job.running', { job: job_id });
+  jobs.scripts?.forget(job_id);
   const isThere = ({ labels: of }: ContainerSummary) => of[labels.instance] === job_id;
   // One that nobody remembers is begun anew: what its containers had done is not known any more.
   if (!known && !(await engine.list(toItsEnd())).some(isThere)) return;
@@ -130,7 +132,12 @@ function fresh(plan: JobPlan, { taskId, fencing }: JobGround): KeptJob {
       ...{ state: 'queued', accepted_at: new Date(now).toISOString(), started_at: null, ended_at: null },
       ...{ deadline_at: now + plan.deadline_seconds * 1000, cancelled: false, failure: null, images: {}, inputs: {} },
       ...{ filled: [], outputs: [], receipt: null },
-      steps: Object.fromEntries(partsOf(plan).map(({ id }) => [id, freshStep(id)])),
+      steps: Object.fromEntries(
+        partsOf(plan).map(({ id, script }) => [
+          id,
+          { ...freshStep(id), ...(script && { commands: pendingCommands(script) }) },
+        ]),
+      ),
     },
   };
 }

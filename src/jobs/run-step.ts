@@ -22,6 +22,7 @@ import { fullDiskHint } from './full-disk-hint.ts';
 import type { Part } from './parts.ts';
 import { readOnlyHint } from './read-only-hint.ts';
 import { type ExposedPort, resolvePart } from './resolve-part.ts';
+import { runScript } from './run-script.ts';
 import { failureOf, type RunningJob } from './running-job.ts';
 import { JobLetGo } from './running-jobs.ts';
 import { type Exit, endOf, endTime, exitOf, mayRestart, restartsSoFar } from './step-end.ts';
@@ -31,6 +32,7 @@ import { StepResults } from './step-results.ts';
 
 const restartBackoff = { firstMs: 1000, maxMs: 60_000, factor: 2 };
 const engineAgainMs = 1000;
+const killedExitCode = 137;
 
 /** Resolves when the step has ended, however; that is on disk then. Rejects with `JobLetGo` only. */
 export async function runStep(job: RunningJob, part: Part): Promise<void> {
@@ -75,7 +77,7 @@ async function runOnce(job: RunningJob, part: Part): Promise<ContainerFacts | un
       watchTime(job, part, { isNew: !isResumed && attempts === 1 }, isOver.signal),
     ],
     ...[watchHealth(job, part, ports, isOver.signal), readResults(job, part, name, isOver.signal)],
-    watchReturn(job, part, isOver.signal),
+    ...[watchReturn(job, part, isOver.signal), ...(part.script ? [runScript(job, part, isOver.signal)] : [])],
   ].map((work) =>
     work.catch((error: unknown) => {
       if (!isOver.signal.aborted) log.warn({ service: part.id, err: error }, 'a step is not watched any more');
@@ -249,7 +251,7 @@ const lateLogMs = 60_000;
 /** True where the step is started once more; otherwise its end is on disk. */
 async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undefined): Promise<boolean> {
   const name = containerName(job.id, part.id);
-  const exit = ended ? exitOf(ended) : { exit_code: null, signal: null, oom_killed: false };
+  const exit = exitOfStep(job, part, ended);
   const step = { ...job.step(part.id), ...exit };
   const restarts = restartsSoFar(part, step, ended);
   if (isUnhealthyAgain(part, step) || mayRestart(part, step, restarts)) {
@@ -261,15 +263,27 @@ async function goesOn(job: RunningJob, part: Part, ended: ContainerFacts | undef
     await pause(backoffDelay(restartBackoff, restarts + 1), job.stopOf(part.id)).catch(() => undefined);
     if (job.step(part.id).ending === null) return true;
   }
-  const excerpt = ended ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';
+  const isRead = ended && !part.script;
+  const excerpt = isRead ? await readExcerpt(job.ground.engine, name, toItsEnd(), ended).catch(() => '') : '';
   const told = { excerpt, advice: readOnlyHint(job.plan, part, excerpt) ?? (await adviceOnDisk(job, exit)) };
   const { state, failure } = endOf(part, { ...step, ending: job.step(part.id).ending }, told);
+  job.ground.jobs.scripts?.inPlaceOf(name)?.end();
   const results = job.results.get(part.id)?.all() ?? {};
   const ended_at = endTime(step, ended?.finishedAt ?? new Date().toISOString());
   const said = part.kind === 'check' ? { said: excerpt } : {};
   job.updateStep(part.id, { ...exit, state, failure, results, ended_at, ready: false, ...said });
   tellEnd(job, part.id);
   return false;
+}
+
+/** Of a script it is that of its last command: the container ends when it is told to. */
+function exitOfStep(job: RunningJob, { id, script }: Part, ended: ContainerFacts | undefined): Exit {
+  const exit = ended ? exitOf(ended) : { exit_code: null, signal: null, oom_killed: false };
+  const { ending, commands = [] } = job.step(id);
+  if (!script || ending !== 'served') return exit;
+  const exit_code = commands.findLast((command) => command.exit_code !== null)?.exit_code ?? 0;
+  // An engine may hear of that only when the container has ended as well.
+  return { exit_code, signal: null, oom_killed: exit.oom_killed && exit_code === killedExitCode };
 }
 
 async function adviceOnDisk({ ground }: RunningJob, { exit_code }: Exit): Promise<string | undefined> {

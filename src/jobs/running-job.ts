@@ -13,6 +13,7 @@ import { toItsEnd } from '../kit/to-its-end.ts';
 import type { ImageFacts } from '../policy/container-request.ts';
 import { groupOfPlan, type ServiceGroup } from '../policy/service-group.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
+import { settledCommands, wasStopped } from './command-reports.ts';
 import { ensureEgress } from './ensure-egress.ts';
 import type { JobGround } from './job-ground.ts';
 import type { JobRecord, KeptJob, StepRecord } from './job-record.ts';
@@ -89,9 +90,23 @@ export class RunningJob {
   updateStep(id: string, change: Partial<StepRecord>): void {
     const step = this.step(id);
     const state = moveStep(step.state, change.state ?? step.state);
-    this.update({ steps: { ...this.record.steps, [id]: { ...step, ...change, state } } });
+    const changed = { ...step, ...change, state };
+    this.update({ steps: { ...this.record.steps, [id]: stepHasEnded(state) ? this.#withoutOpen(changed) : changed } });
     const runs = Object.values(this.record.steps).some((each) => each.state === 'running');
     if (!runs && step.state === 'running') this.#network = undefined;
+  }
+
+  /** Its commands that were not done are not done any more. */
+  #withoutOpen(step: StepRecord): StepRecord {
+    const { id, state, commands, failure } = step;
+    const script = this.plan.steps.find((each) => each.id === id)?.script;
+    if (!commands || !script) return step;
+    const why = failure?.message ?? wasStopped;
+    return {
+      ...step,
+      commands: settledCommands(commands, script, { isDone: state === 'succeeded', why }),
+      at_work: null,
+    };
   }
 
   /** Resolves after the next change of the record. */

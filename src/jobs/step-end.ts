@@ -1,6 +1,6 @@
 /** How a container of a job has ended, and what that makes of its step. */
 import { constants } from 'node:os';
-import { AgentError, type Failure } from '../contract/failures.ts';
+import { AgentError, type Failure, type FailureDetail } from '../contract/failures.ts';
 import type { StepState } from '../contract/job-state.ts';
 import { toUnixNanos } from '../kit/nano-time.ts';
 import type { ContainerFacts } from '../runtime/engine.ts';
@@ -30,7 +30,7 @@ export interface StepEnd {
 /** `excerpt`: the end of what it has said. `advice`: what that tells of what is to be done. */
 export function endOf(
   part: Part,
-  { ending, exit_code, signal, oom_killed, ready }: StepRecord,
+  { ending, exit_code, signal, oom_killed, ready, ...script }: StepRecord,
   { excerpt, advice }: { readonly excerpt: string; readonly advice: string | undefined },
 ): StepEnd {
   const facts = { step: part.id, phase: part.kind, exit_code, signal, excerpt };
@@ -38,8 +38,12 @@ export function endOf(
   switch (ending) {
     case 'cancelled':
       return { state: 'cancelled', failure: null };
-    case 'served':
-      return { state: 'succeeded', failure: null };
+    case 'served': {
+      const { command_failure: failure = null } = script;
+      const detail = failure?.detail as FailureDetail | undefined;
+      if (failure && oom_killed) return failed(new AgentError('container.oom_killed', { ...detail }));
+      return { state: failure ? 'failed' : 'succeeded', failure };
+    }
     case 'timed_out': {
       const reason = `It is ${part.id}, which had ${part.timeout_seconds} s.`;
       return failed(
@@ -52,8 +56,15 @@ export function endOf(
     case null:
       break;
   }
+  const under = script.at_work ? `, in which command ${script.at_work.index} was at work` : '';
   if (oom_killed)
-    return failed(new AgentError('container.oom_killed', { ...facts, reason: `It is the step ${part.id}.` }));
+    return failed(new AgentError('container.oom_killed', { ...facts, reason: `It is the step ${part.id}${under}.` }));
+  if (part.script) {
+    const how = signal === null ? `ended with ${exit_code}` : `was ended by ${signal}`;
+    return failed(
+      new AgentError('container.exited', { ...facts, reason: `It is that of ${part.id}${under}: it ${how}.` }),
+    );
+  }
   if (exit_code === 0 && part.kind === 'service' && !ready && isAsked(part)) {
     return failed(new AgentError('step.failed', { ...facts, reason: `${part.id} ended with 0 before it was ready.` }));
   }

@@ -16,6 +16,7 @@ import { checkEnvironment } from './environment.ts';
 import { checkTargets, describeBadWorkDir, isWithin, placeOf } from './mounts.ts';
 import { revisionsOf } from './plan-revisions.ts';
 import type { Finding } from './refusal.ts';
+import { readTransfer } from './script-transfers.ts';
 import { isServiceGroup } from './service-group-id.ts';
 import { checkSharedMemory } from './shared-memory.ts';
 
@@ -51,7 +52,12 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
     {
       failure: 'policy.refused',
-      errors: parts.flatMap(({ path, part }) => checkEnvironment(namesOnly(part.env.values), `${path}/env/values`)),
+      errors: [
+        ...parts.flatMap(({ path, part }) => checkEnvironment(namesOnly(part.env.values), `${path}/env/values`)),
+        ...plan.steps.flatMap(({ script = [] }, index) =>
+          script.flatMap(({ run }, at) => checkEnvironment(run?.env ?? {}, `/steps/${index}/script/${at}/run/env`)),
+        ),
+      ],
     },
   ];
 }
@@ -359,8 +365,10 @@ function checkEgress({ network, egress, images }: JobPlan, parts: readonly Part[
 }
 
 /** One step alone, whose container does nothing of its own; getting ready comes first, and the end last. */
-function checkScripts({ steps, services }: JobPlan): PathError[] {
-  return steps.flatMap(({ script, command, entrypoint, expose, restart, depends_on, stops_with, results }, index) => {
+function checkScripts(plan: JobPlan): PathError[] {
+  const { steps, services } = plan;
+  return steps.flatMap((step, index) => {
+    const { script, command, entrypoint, expose, restart, depends_on, stops_with, results } = step;
     if (!script) return [];
     const path = `/steps/${index}`;
     const isAlone = steps.length === 1 && services.length === 0;
@@ -376,6 +384,12 @@ function checkScripts({ steps, services }: JobPlan): PathError[] {
         ? []
         : [{ path: `${path}/restart/policy`, code: 'script', message: 'must be no for a step with a script' }]),
       ...errorsOfOrder(script, `${path}/script`),
+      ...script.flatMap(({ transfer }, at) => {
+        const read = transfer && readTransfer(transfer, step, plan);
+        return read?.ok === false
+          ? read.errors.map((error) => ({ ...error, path: `${path}/script/${at}/transfer${error.path}` }))
+          : [];
+      }),
     ];
   });
 }

@@ -14,7 +14,7 @@ const off = (description: string) => Type.Optional(Type.Literal(false, { descrip
 
 export const ExecCreateRequest = Type.Object(
   {
-    Cmd: Type.Array(Argument, { minItems: 1, maxItems: 1024, description: 'Argument vector; no shell.' }),
+    Cmd: Type.Array(Argument, { minItems: 1, maxItems: 1025, description: 'Argument vector; no shell.' }),
     Env: Type.Optional(
       Type.Array(Argument, {
         maxItems: 128,

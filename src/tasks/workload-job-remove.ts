@@ -10,7 +10,7 @@ import { jobOutput, knownJob } from './job-output.ts';
 import type { TaskHandler } from './task-context.ts';
 
 export const removeJob: TaskHandler<'workload.job_remove'> = async ({ identity }, context) => {
-  const { records, running, inputs, outputs } = context.jobs;
+  const { records, running, inputs, outputs, scripts } = context.jobs;
   const { job_id: id } = identity;
   const job = knownJob(identity, context);
   if (running.has(id) || (job && !jobHasEnded(job.record.state))) {
@@ -27,6 +27,7 @@ export const removeJob: TaskHandler<'workload.job_remove'> = async ({ identity }
     );
   }
   await Promise.all([job && job.plan.inputs.length > 0 ? inputs?.release(id) : undefined, outputs?.forget(id)]);
+  scripts?.forget(id);
   records.remove(id);
   context.enter('removed');
   const isNothing = !job && cleanup.removed.length === 0;

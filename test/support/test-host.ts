@@ -134,6 +134,7 @@ export async function openTestHost(options: TestHostOptions = {}): Promise<TestH
         ...{ log: createLog({ level: 'error' }), limits: { each: 2 ** 30, all: 2 ** 30, reserve: 0 } },
       }),
     journal: { jobs: records },
+    scriptLogs: join(folder, 'state/script-logs'),
     room: options.room?.(engine, records),
   });
   const dispatcher = new Dispatcher({

@@ -5,6 +5,7 @@
 import { AgentError } from '../../contract/failures.ts';
 import { containerName, labels } from '../../contract/names.ts';
 import type { BuildLogs } from '../../jobs/build-log.ts';
+import type { ScriptLogs } from '../../jobs/script-log.ts';
 import type { ContainerEngine } from '../../runtime/engine.ts';
 import { readContainerLog } from './container-log.ts';
 import { readKeptOutput } from './kept-output.ts';
@@ -20,6 +21,8 @@ export interface LogPlaces {
   readonly servicesOf?: (instance: string) => readonly string[] | undefined;
   /** Builds are read as if each were a service of its job; none where this process builds nothing. */
   readonly builds?: Pick<BuildLogs, 'inPlaceOf' | 'namesOf'>;
+  /** Read in place of what the containers of scripts say, which is nothing. */
+  readonly scripts?: Pick<ScriptLogs, 'inPlaceOf'> | undefined;
   /** Shared by all who read here; none for a reader who is alone. */
   readonly serviceLogs?: ServiceLogs;
 }
@@ -52,13 +55,15 @@ export function openLogSources(places: LogPlaces): LogSources {
 }
 
 function withBuilds(places: LogPlaces): LogPlaces {
-  const { engine, servicesOf, builds } = places;
+  const { engine, servicesOf, builds, scripts } = places;
   if (!builds) return places;
   return {
     ...places,
     engine: {
       ...engine,
-      logs: (container, options) => builds.inPlaceOf(container)?.read(options) ?? engine.logs(container, options),
+      logs: (container, options) =>
+        (builds.inPlaceOf(container) ?? scripts?.inPlaceOf(container))?.read(options) ??
+        engine.logs(container, options),
     },
     servicesOf: (instance) => {
       const [known, building] = [servicesOf?.(instance), builds.namesOf(instance)];

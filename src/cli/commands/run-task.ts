@@ -10,7 +10,7 @@ import { changesHost, envelopeOf, isBare } from '../../agent/bare-task.ts';
 import { type AgentConfig, hostPolicyOf, loadConfig } from '../../agent/config.ts';
 import { Dispatcher } from '../../agent/dispatch.ts';
 import { openGpuLedger } from '../../agent/host-gpus.ts';
-import { openHostJobs } from '../../agent/host-jobs.ts';
+import { openHostJobs, scriptLogFolder } from '../../agent/host-jobs.ts';
 import { unsealWithKeyOf } from '../../agent/identity/wrapping-key.ts';
 import { openJournal } from '../../agent/journal/open-journal.ts';
 import { assertOwn, lockState } from '../../agent/journal/state-lock.ts';
@@ -98,7 +98,12 @@ async function carryOut(document: unknown, run: Run, { signal: cancel }: Interru
     try {
       const dispatcher = openDispatcher(
         config,
-        openHostJobs({ journal, fetching: { policy, log }, trust: manifestTrust(run.configFile) }),
+        openHostJobs({
+          journal,
+          fetching: { policy, log },
+          trust: manifestTrust(run.configFile),
+          scriptLogs: scriptLogFolder(config),
+        }),
         policy,
         access,
         credential,

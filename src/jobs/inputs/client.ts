@@ -3,7 +3,7 @@
  * address leads elsewhere; what proves who asks is made anew for each place on the way, by whoever knows whose it is.
  */
 import { lookup as lookupName } from 'node:dns';
-import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http';
+import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http';
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { answerOf } from '../../kit/answer-of.ts';
@@ -29,8 +29,17 @@ export interface Question {
   readonly also?: readonly number[];
 }
 
+/** What is put at a place. */
+export interface Delivery {
+  readonly url: URL;
+  readonly size: number;
+  readonly signal: AbortSignal;
+  /** Writes as many bytes; a chunk is its own again when that resolves. */
+  readonly fill: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>;
+}
+
 export interface ClientOptions {
-  readonly places: AllowedPlaces;
+  readonly places: Pick<AllowedPlaces, 'judge'>;
   /** How long no byte may come. */
   readonly idleMs?: number | undefined;
   readonly lookup?: typeof lookupName | undefined;
@@ -42,7 +51,7 @@ const mostTextBytes = 32 * 1024 * 1024;
 const kept = { keepAlive: true, timeout: 30_000 };
 
 export class SourceClient {
-  readonly #places: AllowedPlaces;
+  readonly #places: Pick<AllowedPlaces, 'judge'>;
   readonly #idleMs: number;
   readonly #lookup: typeof lookupName;
   readonly #plain = new PlainAgent(kept);
@@ -66,6 +75,38 @@ export class SourceClient {
         throw badAnswer(place, status, told['retry-after']);
       }
       place = urlOf(told.location, place);
+    }
+  }
+
+  /** Resolves once the place has said that it has it. What was sent is not sent again to another place: redirects are refused. */
+  async put({ url, size, signal, fill }: Delivery): Promise<void> {
+    const headers = { 'content-length': String(size), 'content-type': 'application/octet-stream' };
+    const request = this.#request(url, { method: 'PUT', headers }, signal);
+    const answer = answerOf(request);
+    // A place may answer before it has all of it, and then takes no more.
+    const early = answer.then(() => undefined);
+    try {
+      const write = (chunk: Uint8Array) =>
+        new Promise<void>((resolve, reject) => {
+          request.write(chunk, (error) => (error ? reject(error) : resolve()));
+        });
+      const filled = fill(write).then(() => request.end());
+      filled.catch(() => undefined);
+      await Promise.race([filled, early]);
+      const { statusCode: status = 0, headers: told } = await answer;
+      if (status >= 200 && status < 300) return;
+      if (status >= 300 && status < 400)
+        throw refused('It redirects, and what is put is put where it is named.', { url: plainUrl(url) });
+      if (status === 401 || status === 403)
+        throw refused('It does not let whoever asks put it there.', { url: plainUrl(url), status });
+      throw badAnswer(url, status, told['retry-after']);
+    } catch (error) {
+      signal.throwIfAborted();
+      // What it has answered says more than that the connection is gone.
+      throw describeTrouble(url, error);
+    } finally {
+      request.destroy();
+      early.catch(() => undefined);
     }
   }
 
@@ -93,6 +134,21 @@ export class SourceClient {
   }
 
   async #once(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
+    const request = this.#request(url, { method: 'GET', headers }, signal);
+    try {
+      request.end();
+      return await answerOf(request);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw describeTrouble(url, error);
+    }
+  }
+
+  #request(
+    url: URL,
+    { method, headers }: { readonly method: string; readonly headers: Readonly<Record<string, string>> },
+    signal: AbortSignal,
+  ): ClientRequest {
     signal.throwIfAborted();
     if (!['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '') {
       throw refused('Sources are https URLs without a user in them.', { url: plainUrl(url) });
@@ -101,18 +157,12 @@ export class SourceClient {
     const literal = url.hostname.replace(/^\[(.*)\]$/, '$1');
     if (isIP(literal) !== 0) this.#judge(url, literal);
     const [send, agent] = url.protocol === 'https:' ? [requestTls, this.#tls] : [requestPlain, this.#plain];
-    try {
-      const request = send(url, {
-        ...{ agent, signal, lookup: this.#judgedLookup(url) },
-        headers: { 'accept-encoding': 'identity', 'user-agent': 'gpuaas-node-agent', ...headers },
-      });
-      request.setTimeout(this.#idleMs, () => request.destroy(new Error('Nothing came any more')));
-      request.end();
-      return await answerOf(request);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw describeTrouble(url, error);
-    }
+    const request = send(url, {
+      ...{ method, agent, signal, lookup: this.#judgedLookup(url) },
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'gpuaas-node-agent', ...headers },
+    });
+    request.setTimeout(this.#idleMs, () => request.destroy(new Error('Nothing came any more')));
+    return request;
   }
 
   #judge(url: URL, address: string): void {

@@ -16,6 +16,7 @@ import type { lookup } from 'node:dns';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
+import type { JobEgress } from '../../contract/job-egress.ts';
 import { readBootId } from '../../host/boot-id.ts';
 import { type Clock, systemClock } from '../../kit/clock.ts';
 import type { Log } from '../../kit/log.ts';
@@ -25,26 +26,32 @@ import { namesIn } from '../../kit/names-in.ts';
 import { SharedWork } from '../../kit/shared-work.ts';
 import { Slots } from '../../kit/slots.ts';
 import { type HostPolicy, jobInputsRoot } from '../../policy/host-policy.ts';
+import { mayReachUrl } from '../../policy/may-reach.ts';
 import { AllowedPlaces } from './allowed-places.ts';
 import { type About, FileCache } from './cache.ts';
-import { anonymous, SourceClient } from './client.ts';
+import { anonymous, type Delivery, SourceClient } from './client.ts';
 import { fetchFile, type OnBytes } from './fetch-file.ts';
 import { findSource } from './find-source.ts';
 import { InputMeter } from './input-meter.ts';
 import type {
+  BroughtFile,
+  FileOptions,
   JobInputs,
   PayloadOptions,
   ProvidedInput,
   ProvideOptions,
   ResolvedInput,
   RevisionSource,
+  WantedFile,
   WantedPayload,
   WantedRevision,
 } from './job-inputs.ts';
 import { layFiles, type ObtainedFile } from './lay-files.ts';
+import { countsOf } from './part-file.ts';
 import { PayloadFiles } from './payload-files.ts';
 import { judgePaths, type RemoteFile, type RemoteSource } from './remote-file.ts';
 import { Room } from './room.ts';
+import { probe } from './sources/probe.ts';
 import { patiently } from './trouble.ts';
 import { type Unpacked, unpackFolder } from './unpack-folder.ts';
 
@@ -170,6 +177,76 @@ export class HostInputs implements JobInputs {
     const { fetched, result } = await this.#payloads.with(payload, options, use);
     if (fetched) await this.#tidy();
     return result;
+  }
+
+  async bring<T>(
+    { url, key: name }: WantedFile,
+    { egress, signal, onBytes }: FileOptions,
+    use: (file: BroughtFile) => Promise<T>,
+  ): Promise<T> {
+    await this.#cache.open();
+    const key = sha256Of(JSON.stringify(['transfer', name]));
+    const part = this.#cache.partial(key);
+    const client = this.#clientFor(egress);
+    const means = { client, authorize: anonymous, clock: this.#clock, signal };
+    try {
+      return await this.#cache.pinned([key], async () => {
+        const facts = await patiently(means, () => probe(url, { client, signal }));
+        const { size } = facts;
+        const { took, giveBack } = await this.#room.take(size ?? 0);
+        const room = async (bytes: number) => (await this.#room.take(bytes)).giveBack();
+        let have = 0;
+        const tell: OnBytes = (bytes, wereThere) => {
+          have += bytes;
+          if (!wereThere) took(bytes);
+          onBytes(have, size);
+        };
+        const fetched = await this.#open
+          .run(signal, () =>
+            fetchFile({ path: 'file', url, ...facts }, { ...means, slots: this.#slots, part, onBytes: tell, room }),
+          )
+          .finally(giveBack);
+        return await use({ path: part, ...fetched });
+      });
+    } finally {
+      client.close();
+      // What is not there at its end is begun anew, but for a process that was killed.
+      for (const path of [part, countsOf(part)]) await rm(path, { force: true });
+    }
+  }
+
+  async deliver(
+    { url, size, fill }: Pick<Delivery, 'url' | 'size' | 'fill'>,
+    { egress, signal, onBytes }: FileOptions,
+  ): Promise<void> {
+    const client = this.#clientFor(egress);
+    try {
+      await patiently({ clock: this.#clock, signal }, async () => {
+        let sent = 0;
+        await client.put({
+          ...{ url, size, signal },
+          fill: (write) =>
+            fill(async (chunk) => {
+              await write(chunk);
+              sent += chunk.length;
+              onBytes(sent, size);
+            }),
+        });
+      });
+    } finally {
+      client.close();
+    }
+  }
+
+  /** What a job names itself: never a place that is private, and none that its list does not have, also over redirects. */
+  #clientFor(egress: JobEgress | undefined): SourceClient {
+    const { policy, idleMs, lookup } = this.#options;
+    const places = new AllowedPlaces(policy.inputs.allow, { isPlainFine: true });
+    const judge = (url: URL, address: string) =>
+      mayReachUrl(egress, url)
+        ? places.judge(url, address)
+        : `${url.origin} is none of the addresses that the job may reach.`;
+    return new SourceClient({ places: { judge }, idleMs, lookup });
   }
 
   async release(job: string): Promise<void> {

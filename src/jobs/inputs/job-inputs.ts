@@ -1,8 +1,9 @@
 /** What the executor asks of the part that fetches inputs, and an input whose values are known. */
 import type { IncomingMessage } from 'node:http';
+import type { JobEgress } from '../../contract/job-egress.ts';
 import type { JobInput } from '../../contract/job-inputs.ts';
 import { type KnownValues, rationed, resolveText } from '../resolve-values.ts';
-import type { Question } from './client.ts';
+import type { Delivery, Question } from './client.ts';
 
 /** What fetches inputs. */
 export interface JobInputs {
@@ -22,12 +23,38 @@ export interface JobInputs {
    * where it is while `use` works with it. `payload.unavailable`, `payload.hash_mismatch`, `disk.full`.
    */
   withPayload<T>(payload: WantedPayload, options: PayloadOptions, use: (file: string) => Promise<T>): Promise<T>;
+  /**
+   * Fetches one file for a command of a job, which goes on where an earlier life of the agent had begun; it is there while `use`
+   * works with it, and goes with that. Only from where `egress` leads. `input.failed`, `input.refused`, `disk.full`.
+   */
+  bring<T>(wanted: WantedFile, options: FileOptions, use: (file: BroughtFile) => Promise<T>): Promise<T>;
+  /** Puts a file where `egress` leads. `fill` is asked again where the place fails and may be tried again. `input.failed`, `input.refused`. */
+  deliver(file: Pick<Delivery, 'url' | 'size' | 'fill'>, options: FileOptions): Promise<void>;
   /** Folder of the host with all inputs of one volume; there is nothing of it before one was provided. */
   folderOf(job: string, volume: string): string;
   /** Removes what was laid for a job. Safe to repeat. */
   release(job: string): Promise<void>;
   /** Takes out of the cache what is too old, and what was used least recently where it is too large. */
   prune(): Promise<void>;
+}
+
+export interface WantedFile {
+  readonly url: URL;
+  /** Names what wants it: the same one goes on where it was. */
+  readonly key: string;
+}
+
+export interface FileOptions {
+  readonly egress: JobEgress | undefined;
+  readonly signal: AbortSignal;
+  /** Bytes that are there by now, and of how many; undefined where nobody says. */
+  readonly onBytes: (bytes: number, of: number | undefined) => void;
+}
+
+export interface BroughtFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
 export interface WantedRevision {

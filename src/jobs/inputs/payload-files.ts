@@ -131,9 +131,7 @@ export class PayloadFiles {
     const { client, cache, clock, open, slots, turns, keepSeconds } = this.#means;
     const url = readUrl(address);
     const idle = wanted.urls.length > 1 ? mostIdle : undefined;
-    const { size, etag } = await patiently({ clock, signal, mostIdle: idle }, () =>
-      probe(url, { client, signal, controlPlane: undefined, credential: undefined, endpoints: {} }),
-    );
+    const { size, etag } = await patiently({ clock, signal, mostIdle: idle }, () => probe(url, { client, signal }));
     assertSize(size ?? 0, wanted);
     // One of another size is put together apart: pieces of the two have other places.
     const name = createHash('sha256').update(`${key} ${size}`).digest('hex');

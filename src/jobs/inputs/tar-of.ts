@@ -27,6 +27,30 @@ export function tarOf(folder: string): Readable {
   return Readable.from(blocksOf(folder), { objectMode: false });
 }
 
+/** A file, and where it lies in the folder that the archive is unpacked in. */
+export interface TarFile {
+  readonly path: string;
+  readonly size: number;
+  readonly executable: boolean;
+  /** As many bytes. */
+  readonly content: AsyncIterable<Buffer>;
+  /** Those on the way to it that are to be made; they are open to everybody. */
+  readonly folders: readonly string[];
+}
+
+/** Of one file, of any size: none of it is held. */
+export function tarOfFile(file: TarFile): Readable {
+  return Readable.from(blocksOfFile(file), { objectMode: false });
+}
+
+async function* blocksOfFile({ path, size, executable, content, folders }: TarFile): AsyncGenerator<Buffer> {
+  for (const folder of folders) yield headerOf({ name: `./${folder}/`, type: '5', mode: 0o777, size: 0, target: '' });
+  yield headerOf({ name: `./${path}`, type: '0', mode: executable ? 0o777 : 0o666, size, target: '' });
+  yield* content;
+  yield padding(size);
+  yield Buffer.alloc(2 * block);
+}
+
 async function* blocksOf(folder: string): AsyncGenerator<Buffer> {
   yield* entriesOf(folder, './');
   yield Buffer.alloc(2 * block);

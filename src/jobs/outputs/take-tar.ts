@@ -101,6 +101,11 @@ export async function lookAt(from: Archive): Promise<Look> {
   });
 }
 
+/** What its first entry is: `file`, `directory`, `symlink` and the like, and how large. */
+export async function firstIn(from: Archive): Promise<{ readonly kind: string; readonly bytes: number }> {
+  return await reading(from, async ({ header: { type, size } }) => ({ kind: String(type), bytes: size }));
+}
+
 class Seen {
   readonly #hash = createHash('sha256');
   readonly #newest: number;

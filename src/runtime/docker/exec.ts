@@ -24,6 +24,8 @@ const beginMs = 10_000;
 const containerEndMs = 1000;
 const containerPollMs = 50;
 const killedExitCode = 137;
+/** Said by engines of what they could not run, as where its container had ended. */
+const neverBegan = 126;
 
 export async function runExec(
   calls: Calls,
@@ -199,7 +201,7 @@ async function judge(
   if (exec && (exec.Running || exitCode === undefined)) {
     return undefined;
   }
-  if (exitCode === undefined || exitCode === killedExitCode) {
+  if (exitCode === undefined || exitCode === killedExitCode || exitCode === neverBegan) {
     await assertContainerRuns(calls, container, signal);
   }
   if (exitCode === undefined) {

@@ -36,7 +36,7 @@ describe('checkExecCreate', () => {
     ['/privileged', { privileged: true }],
     ['/Cmd', { Cmd: [] }],
     ['/Cmd', { Cmd: 'sh -c id' }],
-    ['/Cmd', { Cmd: Array.from({ length: 1025 }, () => 'a') }],
+    ['/Cmd', { Cmd: Array.from({ length: 1026 }, () => 'a') }],
     ['/Cmd/0', { Cmd: [''] }],
     ['/Cmd/1', { Cmd: ['a', 'b\0c'] }],
     ['/Cmd/1', { Cmd: ['a', 1] }],

@@ -59,7 +59,7 @@ it('reports a host that is ready, with all that is known about it (G-149, G-156)
       build_network: false,
       gvisor_cards: false,
       downloads: false,
-      plans: ['folder_inputs', 'shared_services', 'service_states', 'disk', 'allow_list'],
+      plans: ['folder_inputs', 'shared_services', 'service_states', 'disk', 'allow_list', 'payload'],
     },
   });
   expect(output.probed_at).toBe('2026-11-23T10:00:00.000Z');

@@ -5,7 +5,11 @@ import type { SourceMeans } from './means.ts';
 
 type Facts = Pick<RemoteFile, 'version' | 'size' | 'etag'>;
 
-export async function probe(url: URL, means: SourceMeans, authorize: Authorize = anonymous): Promise<Facts> {
+export async function probe(
+  url: URL,
+  means: Pick<SourceMeans, 'client' | 'signal'>,
+  authorize: Authorize = anonymous,
+): Promise<Facts> {
   const { client, signal } = means;
   const answer = await client.ask({ url, authorize, signal, headers: { range: 'bytes=0-0' }, also: [416] });
   answer.destroy();
