@@ -102,7 +102,8 @@ describe('gpuaas jobs submit of a Golem manifest', () => {
   const batch = fileOf('batch.json', [{ run: { entry_point: '/bin/date' } }]);
   const able = server.store.write(async (tx) => {
     const node = await tx.nodes.get('node-1');
-    const offers = { sandboxes: ['gvisor'], builds: false, build_network: false, plans: ['payload', 'allow_list'] };
+    const plans = ['payload', 'allow_list'];
+    const offers = { sandboxes: ['gvisor'], builds: false, build_network: false, downloads: true, plans };
     if (node) await tx.nodes.put({ ...node, runtime: runtimeStatus({ offers }) });
   });
 
