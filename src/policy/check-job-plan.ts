@@ -47,6 +47,7 @@ export function findingsOfPlan(plan: JobPlan): readonly Finding[] {
         ...plan.outputs.flatMap(checkOutput),
         ...checkEgress(plan, parts),
         ...checkScripts(plan),
+        ...checkManifest(plan),
       ],
     },
     { failure: 'mount.refused', errors: parts.flatMap(checkMounts) },
@@ -361,6 +362,17 @@ function checkEgress({ network, egress, images }: JobPlan, parts: readonly Part[
         ? [{ path: `${path}/id`, code: 'name', message: `must not be ${egressName}, which is the proxy of the job` }]
         : [],
     ),
+  ];
+}
+
+/** What is carried out under a manifest is held against it, so it has to be there. */
+function checkManifest({ identity, signed_manifest: manifest, command_policy: mode }: JobPlan): PathError[] {
+  const message = 'is missing: a plan of this dialect keeps what its manifest promises';
+  return [
+    ...(identity.dialect === 'golem' && !manifest ? [{ path: '/signed_manifest', code: 'required', message }] : []),
+    ...(mode !== undefined && !manifest
+      ? [{ path: '/command_policy', code: 'contradiction', message: 'is only for a plan with a manifest' }]
+      : []),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { ExeScript } from '../../../../src/contract/exe-script.ts';
 import type { JobPlan, JobStep } from '../../../../src/contract/job-plan.ts';
 import { findingsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import { checkPromises } from '../../../../src/policy/promises/check-promises.ts';
-import { service, step } from '../../../support/job-plans.ts';
+import { plan, service, step } from '../../../support/job-plans.ts';
 import { payloadManifest, payloadPlan, withNetwork, withScript } from '../../../support/payload-manifests.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -86,6 +86,26 @@ describe('a plan', () => {
     const broken = withScript(['run ('], 'regex');
 
     expect(brokenBy(payloadPlan(broken, date), broken)).toEqual(['manifest.broken_promise /signed_manifest/manifest']);
+  });
+});
+
+describe('a plan without its manifest', () => {
+  it('is refused where its dialect is held against one, and has no mode of it (M-1)', () => {
+    const { signed_manifest: _none, ...bare } = payloadPlan(promises, date, { command_policy: 'strict' });
+    const golem = { ...bare, identity: { ...bare.identity, dialect: 'golem' as const } };
+    const placesOf = (plan: JobPlan) => findingsOfPlan(plan).flatMap(({ errors }) => errors.map(({ path }) => path));
+
+    expect(placesOf(golem)).toEqual(['/signed_manifest', '/command_policy']);
+  });
+
+  it('publishes no port where its network leads nowhere but to a list of addresses', () => {
+    const expose = [{ kind: 'port', port: 80, protocol: 'http', checks: [] }] satisfies JobStep['expose'];
+    const egress = { rules: [], any_public: [] };
+    const fenced = plan({ network: 'allow_list', egress, steps: [step('a', { expose })] });
+
+    expect(findingsOfPlan(fenced).flatMap(({ errors }) => errors)).toMatchObject([
+      { path: '/steps/0/expose', code: 'no_network' },
+    ]);
   });
 });
 
