@@ -21,7 +21,7 @@ const allowedKeys = new Set([
   ...['answer', 'seen', 'mount', 'pool', 'call', 'holder', 'free', 'timeout_seconds', 'retry_after_seconds', 'rule'],
   ...['node_id', 'allocation_id', 'not_after', 'type', 'schema_version', 'service', 'services', 'nodes', 'sign_off'],
   ...['actor', 'wait_ms', 'rollout', 'output', 'step', 'input', 'cache', 'files', 'files_total', 'from_cache'],
-  ...['checks', 'lacking', 'steps', 'revision', 'group', 'label', 'max_bytes', 'scheme'],
+  ...['checks', 'lacking', 'steps', 'revision', 'group', 'label', 'max_bytes', 'scheme', 'what', 'outcome', 'why'],
 ]);
 
 export interface LogOptions {
