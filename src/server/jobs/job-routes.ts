@@ -4,8 +4,9 @@ import { AgentError } from '../../contract/failures.ts';
 import { identifierPattern } from '../../contract/identifiers.ts';
 import { readStrictJson } from '../../contract/strict-json.ts';
 import { maxManifestBytes } from '../../manifests/read-document.ts';
+import { secretMark } from '../../manifests/secret-mark.ts';
 import { Event } from '../db/entities/event.ts';
-import { Job, JobDocument } from '../db/entities/job.ts';
+import { type Batch, Job, JobDocument } from '../db/entities/job.ts';
 import type { Revision } from '../db/entities/revision.ts';
 import type { ReadTx, Store } from '../db/store.ts';
 import { everybody, found, members, projectAsked, projectFilter, visible } from '../http/access.ts';
@@ -123,7 +124,13 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
         const { dialect, document_sha256: sha256 } = await visibleJob(tx, who, id);
         const kept = found('document of job', id, await tx.job_documents.get(id));
         const { document, requirements, batch } = kept;
-        return { dialect, sha256, document, ...(requirements && { requirements }), ...(batch && { batch }) };
+        return {
+          dialect,
+          sha256,
+          document,
+          ...(requirements && { requirements }),
+          ...(batch && { batch: shownBatch(batch) }),
+        };
       },
     }),
     route({
@@ -147,6 +154,18 @@ export function jobRoutes(options: JobRoutesOptions): Route[] {
 
 export async function visibleJob(tx: ReadTx, who: Who, id: string): Promise<Job> {
   return visible(who, 'job', id, await tx.jobs.get(id));
+}
+
+/** Without what addresses of transfers have behind a `?`, which often is the right to read or to write there. */
+function shownBatch({ script, ...rest }: Batch): Batch {
+  const bare = (address: string) => address.replace(/\?.*$/s, `?${secretMark}`);
+  return {
+    ...rest,
+    script: script.map((command) => {
+      const { transfer } = command;
+      return transfer ? { transfer: { from: bare(transfer.from), to: bare(transfer.to) } } : command;
+    }),
+  };
 }
 
 /** As JSON on one line, its numbers as they were written; undefined where there is none. */

@@ -1,6 +1,7 @@
 /** Where a job fits: what each host has in all, what of it is free, and what is missing. Pure. */
 
 import { isCardOf } from '../../contract/gpus.ts';
+import type { PlanPart } from '../../contract/plan-parts.ts';
 import type { Resources } from '../../contract/workload-oci-launch.ts';
 import { architectureOf } from '../../policy/promises/platforms.ts';
 import type { JobNeeds } from '../db/entities/job.ts';
@@ -91,7 +92,7 @@ const partsInWords = {
   service_states: 'lets a job share some of its services and have others for itself',
   payload: 'carries out computation payload manifests',
   allow_list: 'holds jobs to a list of addresses',
-} as const;
+} as const satisfies Partial<Record<PlanPart, string>>;
 
 /** Of a host that has said nothing yet it is believed that it does: it is asked before anything is begun. */
 function notOffered(needs: JobNeeds, { offers, architecture }: JobHost): Missing | undefined {

@@ -146,6 +146,21 @@ describe('a job of a manifest', () => {
     expect(errorsOf(body)).toEqual(expected);
   });
 
+  it('shows no signature of an address that a transfer leads to', async () => {
+    const document = withNetwork({ inet: { out: { urls: ['https://a.example'] } } }, [
+      'transfer https://a.example/x?sig=abc container:/golem/input/x',
+    ]);
+    const transfer = { from: 'https://a.example/x?sig=abc', to: 'container:/golem/input/x' };
+    const { body } = await submit(document, { script: [{ transfer }] });
+    const task = await host.agent.accept();
+
+    expect((task.params as JobPlan).steps[0]?.script).toEqual([{ transfer }]);
+    const shown = (await call('GET', `/api/v1/jobs/${body.id}/document`, { as: 'viewer' })).body;
+    expect(shown.batch.script).toEqual([{ transfer: { ...transfer, from: 'https://a.example/x?secret' } }]);
+    host.end(task, {});
+    await reaches(body.id, 'succeeded');
+  });
+
   it('says of a refused command which rule is the nearest (M-18)', async () => {
     const { body } = await submit(manifest, { script: [{ run: { entry_point: '/bin/date', args: ['-u'] } }] });
 
