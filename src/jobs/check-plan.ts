@@ -25,15 +25,8 @@ export function checkPlan(plan: JobPlan, policy: HostPolicy): void {
       return source.kind === 'build' ? judgeBuild(source, path, plan, policy) : judgePayload(source, path, policy);
     }),
     { failure: 'task.invalid', errors: checkLogs(plan) },
-    { failure: 'task.invalid', errors: checkPromised(plan) },
     ...judgeSandbox(plan, policy),
   ]);
-}
-
-/** A document of Golem is a promise, which the host holds the plan against itself. */
-function checkPromised({ identity, signed_manifest: signed }: JobPlan): PathError[] {
-  const isPromised = identity.dialect === 'golem';
-  return isPromised && !signed ? [{ path: '/signed_manifest', code: 'required', message: 'is missing' }] : [];
 }
 
 /** What a part says and what a build says are kept by their names. */
