@@ -91,6 +91,10 @@ const captured = (description: string) =>
 export const CommandReport = Type.Object(
   {
     index: Type.Integer({ minimum: 0, maximum: maxCommands - 1, description: 'Which command of the batch, from 0.' }),
+    command: Type.String({
+      maxLength: 512,
+      description: 'The command in one line, for a person: cut where it is long, and without queries of addresses.',
+    }),
     state: Type.Enum(['pending', 'running', 'succeeded', 'failed', 'skipped'], {
       description: '`skipped`: one before it had failed, or the job ended before.',
     }),

@@ -8,7 +8,10 @@ export const wasStopped = 'It was stopped, as the job was to end.';
 
 /** Before anything of it is done. */
 export function pendingCommands(script: readonly ExeCommand[]): CommandReport[] {
-  return script.map((_, index) => ({ index, state: 'pending', exit_code: null, message: null, duration_ms: null }));
+  return script.map((each, index) => ({
+    ...{ index, command: cutText(commandWords(each), bounds.word) },
+    ...{ state: 'pending', exit_code: null, message: null, duration_ms: null },
+  }));
 }
 
 /** How people read a command; never longer than a line. */

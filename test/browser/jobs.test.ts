@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { CommandReport } from '../../src/contract/exe-script.ts';
 import { jobOutputsPath } from '../../src/contract/signing.ts';
 import { visit } from '../support/browser.ts';
 import { signIn } from '../support/console-ground.ts';
@@ -95,6 +96,61 @@ describe('the page of a job', () => {
       expect(page.url()).toContain('step=clean');
     });
   });
+
+  it.each(['light', 'dark'] as const)(
+    'has every command of a script, with what it has written behind it (%s)',
+    async (scheme) => {
+      const { job, news } = failedJob({ id: `scripted-${scheme}` });
+      const none = { exit_code: null, message: null, duration_ms: null };
+      const commands: CommandReport[] = [
+        {
+          ...{
+            index: 0,
+            command: `run /bin/show ${hostile}`,
+            state: 'succeeded',
+            exit_code: 0,
+            duration_ms: 1500,
+            message: null,
+          },
+          stdout: { text: `first ${hostile}\n`, truncated: true },
+        },
+        {
+          ...{
+            index: 1,
+            command: 'run /bin/false',
+            state: 'failed',
+            exit_code: 3,
+            duration_ms: 10,
+            message: 'It ended with 3.',
+          },
+          stderr: { text: 'why it failed\n', truncated: false },
+        },
+        { ...none, index: 2, command: 'terminate', state: 'skipped' },
+      ];
+      const steps = news.report.steps.map((each) => (each.id === 'train' ? { ...each, commands } : each));
+      await ground.addJob(job, { ...news, report: { ...news.report, steps } });
+
+      const look = { scheme, width: 360, height: 740 } as const;
+      await visit(
+        ground.url,
+        async (page) => {
+          await open(page, `/${job.id}?step=train`);
+          const table = panel(page).getByRole('region', { name: 'Commands' });
+          const rows = table.getByRole('row');
+          await rows.nth(3).waitFor();
+          expect(await rows.nth(2).innerText()).toMatch(/run \/bin\/false[\s\S]*It ended with 3\.[\s\S]*why it failed/);
+          expect(await table.getByText('first <img').isVisible()).toBe(false);
+          await pressOn(page, table.getByText('Output of command 0, its end'));
+          await table.getByText(`first ${harmless}`).waitFor();
+
+          expect(await main(page).locator('img').count()).toBe(0);
+          expect(await accessibilityFaults(page)).toEqual([]);
+          expect(await beyondTheEdge(page)).toEqual([]);
+        },
+        look,
+      );
+    },
+  );
 
   it('has every check before it with its outcome, and what a failing one has written (C-21, X-19)', async () => {
     const { job, news } = failedJob({ id: 'checked' });

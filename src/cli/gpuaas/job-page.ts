@@ -46,6 +46,7 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
     ...section('Steps', [
       table([['STEP', 'GROUP', 'STATE', 'EXIT', 'TOOK', 'IMAGE'], ...job.steps.map((step) => stepRow(step, now))]),
     ]),
+    ...job.steps.flatMap(({ id, commands = [] }) => commandSections(id, commands)),
     ...section(
       'Images',
       images.map(({ name, reference }) => oneLine(name === reference ? name : `${name} = ${reference}`)),
@@ -84,6 +85,31 @@ export function describeJob(job: JobView, said: JobReceipt | null, now: number):
 function checkRow({ id, label, kind, state, duration_ms, reason }: JobView['checks'][number]): string[] {
   const name = label === null || label === id ? id : `${label} (${id})`;
   return [name, kind, state, duration_ms === null ? '-' : lengthOf(duration_ms), reason ?? ''].map(oneLine);
+}
+
+type Commands = NonNullable<JobView['steps'][number]['commands']>;
+
+/** Every command of a script, and the end of what each has written. */
+function commandSections(step: string, commands: Commands): string[] {
+  if (commands.length === 0) return [];
+  const rows = commands.map(({ index, command, state, exit_code, duration_ms, message }) =>
+    [
+      ...[String(index), state, exit_code === null ? '-' : String(exit_code)],
+      ...[duration_ms === null ? '-' : lengthOf(duration_ms), message === null ? command : `${command}: ${message}`],
+    ].map(oneLine),
+  );
+  return [
+    ...section(`Commands of ${oneLine(step)}`, [table([['COMMAND', 'STATE', 'EXIT', 'TOOK', 'WHAT'], ...rows])]),
+    ...commands.flatMap(({ index, stdout, stderr }) =>
+      Object.entries({ stdout, stderr }).flatMap(([channel, said]) =>
+        said && said.text !== ''
+          ? section(`${channel} of command ${index}${said.truncated ? ', its end' : ''}`, [
+              printable(said.text.trimEnd()),
+            ])
+          : [],
+      ),
+    ),
+  ];
 }
 
 function stepRow(

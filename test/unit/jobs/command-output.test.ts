@@ -4,7 +4,7 @@ import { maxCapturedBytes } from '../../../src/contract/exe-script.ts';
 import { batchBytes, CommandOutput, fitting } from '../../../src/jobs/command-output.ts';
 
 const command = (index: number, text: string): CommandReport => ({
-  ...{ index, state: 'succeeded', exit_code: 0, message: null, duration_ms: 1 },
+  ...{ index, command: 'run /bin/true', state: 'succeeded', exit_code: 0, message: null, duration_ms: 1 },
   stdout: { text, truncated: false },
 });
 

@@ -8,6 +8,7 @@ import { Facts, Section } from '../../parts/page.tsx';
 import { Timestamp, useNow } from '../../parts/timestamp.tsx';
 import { cleanLine, cleanLines } from '../instance/clean-text.ts';
 import { Trouble } from '../instance/trouble.tsx';
+import { CommandsTable } from './commands-table.tsx';
 import { durationWords, endWords, type StepView } from './step-words.ts';
 import { type SshAccess, tunnelCommand } from './tunnel.ts';
 
@@ -27,6 +28,7 @@ export interface StepPanelProps {
 export function StepPanel({ step, base, names, endpoints, ssh }: StepPanelProps) {
   const now = useNow();
   const { id, name, state, image, depends_on, started_at, ended_at, attempts, failure, results } = step;
+  const { commands = [] } = step;
   const title = cleanLine(name);
   return (
     <Section title={`Step ${title}`} actions={<Badge state={state} />}>
@@ -55,6 +57,7 @@ export function StepPanel({ step, base, names, endpoints, ssh }: StepPanelProps)
         {endpoints.map((endpoint) => (
           <Answering key={`${endpoint.name} ${endpoint.port}`} endpoint={endpoint} ssh={ssh} />
         ))}
+        {commands.length > 0 && <CommandsTable commands={commands} />}
         {Object.keys(results).length > 0 && <Results results={results} />}
       </div>
     </Section>

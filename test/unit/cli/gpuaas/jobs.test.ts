@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, vi } from 'vitest';
+import type { CommandReport } from '../../../../src/contract/exe-script.ts';
 import { AgentError } from '../../../../src/contract/failures.ts';
 import type { KeptOutput } from '../../../../src/contract/job-outputs.ts';
 import type { JobPlan } from '../../../../src/contract/job-plan.ts';
@@ -478,6 +479,32 @@ describe('gpuaas jobs list, describe, logs, cancel and remove', () => {
     expect(JSON.parse(json.out)).toMatchObject({
       ...{ id, state: 'failed', failure: { code: 'step.failed' }, run_warnings: warnings },
     });
+  });
+
+  it('describe has each command of a script with its exit code, and what it has written', async () => {
+    const { id } = JSON.parse((await run('submit', hello, '--json')).out);
+    const task = await host.agent.accept();
+    const none = { exit_code: null, message: null, duration_ms: null };
+    const commands: CommandReport[] = [
+      { ...none, index: 0, command: 'deploy', state: 'succeeded', duration_ms: 0 },
+      {
+        ...{ index: 1, command: 'run /bin/tool -x', state: 'failed', exit_code: 4, duration_ms: 1200 },
+        ...{ message: 'It ended with 4.', stdout: { text: 'a\nb\n', truncated: false } },
+        stderr: { text: 'why\u001b[31m\n', truncated: true },
+      },
+      { ...none, index: 2, command: 'terminate', state: 'skipped' },
+    ];
+    const step = { ...aStep, state: 'failed' as const, exit_code: 4, ended_at: at, failure, commands };
+    host.report(task, { steps: [step] });
+    fails(task, [], { steps: [step] });
+    await server.reaches(id, 'failed');
+    const { out } = await run('describe', id);
+
+    expect(out).toMatch(/^ {2}1 +failed +4 +1\S* ?s? +run \/bin\/tool -x: It ended with 4\.$/m);
+    expect(out).toMatch(/^ {2}2 +skipped +- +- +terminate$/m);
+    expect(out).toContain('stdout of command 1\n  a\n');
+    expect(out).toContain('stderr of command 1, its end\n  why');
+    expect(out).not.toContain('\u001b');
   });
 
   it('logs: what it says, of one step, as JSON; and why there is none', async () => {
