@@ -56,9 +56,9 @@ async function refused(...given: Parameters<typeof submit>) {
 async function isCarriedOut(...given: Parameters<typeof submit>): Promise<boolean> {
   const { id } = await submit(...given);
   await until(async () => (await told(id)).length > 0, 'the manifest to be judged');
-  const [{ data } = { data: {} }] = await told(id);
+  const [event] = await told(id);
   await wire.member.cli('jobs', 'cancel', id).ended;
-  return data.type === 'manifest.accepted';
+  return event?.data.type === 'manifest.accepted';
 }
 
 async function trust(...args: readonly string[]) {
