@@ -124,6 +124,7 @@ export function addJobCommands(program: Command, plain: PlainCarry): void {
 
 interface SubmitOptions extends ProofFiles {
   readonly script?: string;
+  readonly partner?: string;
   readonly compat?: 'yagna';
   readonly allow?: readonly string[];
   readonly revision?: string;
@@ -168,6 +169,7 @@ function addSubmit(jobs: Command, carry: Carry): void {
     .option('--signature <file>', 'signature of the base64 of that manifest, by the author of the application')
     .option('--certificate <file>', 'certificate of the author: DER, or PEM in which the one who signs comes last')
     .option('--algorithm <digest>', 'digest of the signature, as OpenSSL calls it; by default sha256')
+    .option('--partner <file>', 'what makes the project a partner: JSON {document, signature, algorithm, certificate}')
     .addOption(
       new Option('--compat <network>', 'compare commands as the programs of that network do').choices(['yagna']),
     )
@@ -287,9 +289,11 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
   const resources = given(amounts);
   const script = options.script === undefined ? undefined : await readBatch(options.script);
   const proof = await readProof(options);
+  const partner = options.partner === undefined ? undefined : readJson(await textOf(options.partner));
   const { document, revision, project_id, name } = await sourceOf(client, file, options);
   return given({
-    ...{ script: script as Json | undefined, proof: proof as Json | undefined, command_policy: options.compat },
+    ...{ script: script as Json | undefined, proof: proof as Json | undefined, partner },
+    command_policy: options.compat,
     ...{ document, revision, payload, requirements },
     ...{ dialect: options.dialect, project_id: options.project ?? project_id, name: options.name ?? name },
     options: given({

@@ -114,7 +114,9 @@ describe('gpuaas jobs submit of a Golem manifest', () => {
     writeFileSync(signature, Buffer.from([0xff, 0, 1]));
     const certificate = fileOf('author.pem', '-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n');
     const signed = ['--signature', signature, '--certificate', certificate, '--algorithm', 'sha512'];
-    const { status, out } = await run('submit', file, '--script', batch, ...signed, '--json');
+    const partner = { document: 'e30=', signature: '/wAB', algorithm: 'sha256', certificate: 'MIIA' };
+    const from = ['--partner', fileOf('partner.json', partner)];
+    const { status, out } = await run('submit', file, '--script', batch, ...signed, ...from, '--json');
     const task = await host.agent.accept();
 
     expect([status, (task.params as JobPlan).signed_manifest]).toEqual([
@@ -125,6 +127,7 @@ describe('gpuaas jobs submit of a Golem manifest', () => {
           ...{ signature: '/wAB', algorithm: 'sha512' },
           certificate: Buffer.from(text(certificate)).toString('base64'),
         },
+        partner,
       },
     ]);
     const { id } = JSON.parse(out) as JobView;
