@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobEgress } from '../../src/contract/job-egress.ts';
 import type { JobTaskOutput } from '../../src/contract/job-output.ts';
 import type { JobPlan, JobStep } from '../../src/contract/job-plan.ts';
+import { noCards } from '../../src/policy/given-cards.ts';
+import { type JobContainerInput, renderJobContainer } from '../../src/policy/render-job-container.ts';
 import { type Outside, openOutside } from '../support/egress-ground.ts';
 import { engineCall } from '../support/engine-call.ts';
 import { eventually } from '../support/eventually.ts';
@@ -280,6 +282,56 @@ describe('the gate', () => {
       code: 'name.conflict',
     });
     await host.engine.removeNetwork(`gpuaas-${job}`, AbortSignal.timeout(60_000));
+  });
+
+  it('starts no container in a network of the other kind, whoever asks for it', async () => {
+    const { id: allocation_id } = host.policy.allocation;
+    const soon = () => AbortSignal.timeout(60_000);
+    const [open, closed] = ['egress-kind-open', 'egress-kind-closed'];
+    const owner = { 'gpuaas.project': 'project-1', 'gpuaas.allocation': allocation_id };
+    await host.engine.ensureNetwork(`gpuaas-${open}`, { ...owner, 'gpuaas.instance': open }, soon());
+    const proxy = {
+      project_id: 'project-1',
+      allocation_id,
+      task_id: 't',
+      fencing: 1,
+      egress: rules('https://open.example'),
+    };
+    expect(await host.engine.ensureEgress(closed, proxy, soon())).toBe(true);
+    expect(await host.engine.ensureEgress(closed, { ...proxy, task_id: 'later', fencing: 2 }, soon())).toBe(false);
+    expect(await host.engine.ensureEgress(closed, { ...proxy, egress: rules('https://b.example') }, soon())).toBe(true);
+
+    const made = async (job: string, network: 'bridge' | 'allow_list') => {
+      const { name, request } = renderJobContainer({
+        ...{
+          identity: { ...planOf().identity, project_id: 'project-1', job_id: job, allocation_id },
+          sandbox: 'runc',
+          network,
+        },
+        ...{
+          read_only_root: false,
+          log_limits: { max_size_mib: 1, max_files: 2 },
+          policy: host.policy,
+          reference: tiny,
+        },
+        image: { id: '', repoDigests: [tiny], env: [], volumes: [], workingDir: '', hasHealthcheck: false },
+        ...{ cards: noCards, taskId: 't', fencing: 1 },
+        part: {
+          ...{ id: 'one', command: ['sleep', '60'], env: {}, mounts: [], ports: [], aliases: [], resources },
+          restart: { policy: 'no', max_retries: 0 },
+        },
+      } satisfies JobContainerInput);
+      await host.engine.create(name, request, soon());
+      const started = host.engine.start(name, soon());
+      await expect(started).rejects.toMatchObject({ code: 'policy.refused' });
+      await host.engine.remove(name, soon());
+    };
+    await made(open, 'allow_list');
+    await made(closed, 'bridge');
+
+    await host.engine.remove(`gpuaas-${closed}.egress`, soon());
+    for (const job of [open, closed]) await host.engine.removeNetwork(`gpuaas-${job}`, soon());
+    expect(await leftOf('egress-kind')).toEqual([]);
   });
 
   it('makes no proxy for another allocation, nor by a request with a word too many', async () => {
