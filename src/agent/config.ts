@@ -246,17 +246,9 @@ export async function loadConfig(file: string | undefined, env: NodeJS.ProcessEn
 /** The part of the configuration that decides what may run, with the user looked up. Shared by agent and gate. */
 export async function hostPolicyOf({ config, sources }: LoadedConfig): Promise<HostPolicy> {
   const user = await userOf(config, sources);
-  const { node_id, registries, local_images, builds, caches, project_storage, network_pool, approved_engines } = config;
-  const { sandboxes, reserves, limits, secrets_dir, inputs } = config;
+  const said = Object.keys(policy).map((key) => [key, config[key as keyof HostPolicy]] as const);
   const judged = judge(HostPolicy, {
-    ...{ node_id, registries, local_images, project_storage, network_pool, approved_engines },
-    ...{ sandboxes, reserves, limits, secrets_dir, inputs },
-    ...(builds && { builds }),
-    ...(caches && { caches }),
-    ...(config.payloads && { payloads: config.payloads }),
-    ...(config.egress && { egress: config.egress }),
-    ...(config.gvisor_cards !== undefined && { gvisor_cards: config.gvisor_cards }),
-    ...(config.service_idle_seconds !== undefined && { service_idle_seconds: config.service_idle_seconds }),
+    ...Object.fromEntries(said.filter(([, value]) => value !== undefined)),
     allocation: { id: config.allocation.id, uid: user.uid, gid: user.gid, home: user.home },
   });
   if (!judged.ok) {

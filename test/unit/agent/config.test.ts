@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { AgentConfig, configVariables, hostPolicyOf, loadConfig } from '../../../src/agent/config.ts';
 import { AgentError } from '../../../src/contract/failures.ts';
 import { judge } from '../../../src/contract/validate.ts';
+import { HostPolicy } from '../../../src/policy/host-policy.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('config');
@@ -296,16 +297,18 @@ describe('the host policy', () => {
     expect(Object.keys(policy)).not.toContain('state_dir');
   });
 
-  it('has all of it: what a host may not do by itself is not left out', async () => {
-    const allowed = {
-      egress: { allow: ['10.0.0.0/8'], name_servers: ['10.0.0.53'] },
-      payloads: { max_gib: 1, unpacked_gib: 2 },
-      caches: { max_age_hours: 1 },
+  it('has each of its values out of the configuration', async () => {
+    const optional = {
+      builds: { cpu_cores: 1, memory_gib: 1, context_gib: 1 },
+      caches: { max_age_hours: 5 },
+      egress: { allow: ['10.9.0.0/24'] },
+      payloads: { max_gib: 3, unpacked_gib: 4 },
+      ...{ gvisor_cards: true, service_idle_seconds: 7 },
     };
+    const policy = await hostPolicyOf(await loadConfig(written({ ...least, ...optional }), {}));
 
-    const policy = await hostPolicyOf(await loadConfig(written({ ...least, ...allowed }), {}));
-
-    expect(policy).toMatchObject(allowed);
+    expect(policy).toMatchObject(optional);
+    expect(Object.keys(policy).sort()).toEqual(Object.keys(HostPolicy.properties).sort());
   });
 
   it('looks the user up by name', async () => {
