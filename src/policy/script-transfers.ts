@@ -77,7 +77,7 @@ function readPlace(
 }
 
 function readUrl(text: string, egress: JobPlan['egress']): URL | string {
-  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return 'must be an http or https URL';
+  if (!/^https?:[/]{2}/i.test(text) || !URL.canParse(text)) return 'must be an http or https URL';
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') return 'must have no user in it';
   url.hash = '';

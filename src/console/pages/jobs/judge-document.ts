@@ -26,7 +26,9 @@ export function judgeDocument(text: string): DocumentVerdict {
   const document = readDocument(text);
   // Where its parts stand cannot be told of a text that cannot be relied on.
   if (!document.ok) return { ok: false, errors: document.errors.map((error) => ({ ...error, ...nowhere })) };
-  if (isManifestOfApp(document.value)) return { ok: false, errors: [{ ...manifestOfApp, ...nowhere }] };
+  const other = otherKindOf(document.value);
+  if (other !== undefined)
+    return { ok: false, errors: [{ path: '', code: 'unknown_dialect', message: other, ...nowhere }] };
   const read = readDefinition(document.value);
   if (!read.ok) return { ok: false, errors: placeFaults(text, read.errors) };
   return { ok: true, warnings: placeFaults(text, read.warnings), steps: stepsOf(read.definition) };
@@ -40,15 +42,14 @@ export function placeFaults(text: string, faults: readonly PathError[]): Documen
 
 const nowhere = { line: null, column: null } as const;
 
-const manifestOfApp: PathError = {
-  path: '',
-  code: 'unknown_dialect',
-  message: 'is the manifest of an app, and no job: apps are launched from the catalog',
-};
-
-function isManifestOfApp(document: unknown): boolean {
+/** Why a document is none that can be submitted here, where it is of another kind. */
+function otherKindOf(document: unknown): string | undefined {
   const has = (key: string) => typeof document === 'object' && document !== null && Object.hasOwn(document, key);
-  return has('profile') && !has('ops');
+  if (has('ops')) return undefined;
+  if (has('profile')) return 'is the manifest of an app, and no job: apps are launched from the catalog';
+  return has('payload') || has('compManifest')
+    ? 'is a Golem manifest, which comes with a batch of commands: gpuaas jobs submit FILE --script BATCH'
+    : undefined;
 }
 
 function stepsOf(definition: JobDefinition): GraphStep[] {

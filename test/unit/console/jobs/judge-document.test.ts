@@ -101,6 +101,14 @@ describe('the verdict of the page', () => {
     ]);
   });
 
+  it('tells a Golem manifest from a job, and how one is submitted', () => {
+    for (const text of ['payload: []', '{"version": "0.1.0", "compManifest": {}}']) {
+      expect(verdictOf(text).errors).toEqual([
+        { path: '', code: 'unknown_dialect', message: expect.stringContaining('gpuaas jobs submit FILE --script') },
+      ]);
+    }
+  });
+
   it('names the line of each fault, and what would run', () => {
     const text = [
       ...['version: "0.1"', 'type: container', 'ops:'],
