@@ -29,7 +29,7 @@ beforeAll(async () => {
       response.writeHead(200).end(`hello ${url.search}`);
     }
   });
-  host = await openTestHost({ inputs: { allow: [new URL(server.origin).host] } });
+  host = await openTestHost({ policy: { egress: { allow: [new URL(server.origin).host] } } });
   image = await host.image('tiny');
 });
 afterAll(async () => await host?.close());
@@ -124,6 +124,20 @@ it.each<[what: string, before: string, transfer: () => ExeCommand, says: RegExp]
   expect(put.get('/put/x')).toBeUndefined();
 });
 
+it('never goes to a private address that the operator does not list for it, though inputs may come from there', async () => {
+  const other = await loopbackSource((_request, response) => void response.writeHead(200).end('inner'));
+  const { host: place } = new URL(other.origin);
+  const inner = await openTestHost({ inputs: { allow: [place] } });
+  const { report } = await carryOut(
+    'transfer-private',
+    [{ transfer: { from: `${other.origin}/x`, to: 'container:/golem/input/x' } }],
+    { at: inner, origin: other.origin },
+  ).finally(() => inner.close());
+
+  expect(report.failure?.message).toContain('not public');
+  expect(other.asked).toEqual([]);
+});
+
 it('goes on where a download was cut', async () => {
   server.asked.length = 0;
   server.faults.push((request, response) => {
@@ -140,13 +154,13 @@ it('goes on where a download was cut', async () => {
   expect(report.steps[0]?.commands?.[1]?.stdout?.text).toBe(`${createHash('sha256').update(large).digest('hex')}  -\n`);
 });
 
-async function carryOut(id: string, script: ExeCommand[]) {
+async function carryOut(id: string, script: ExeCommand[], { at = host, origin = server.origin } = {}) {
   const { command: _command, ...bare } = step('one', {
     resources: { gpu_count: 0, cpu_cores: 0.5, memory_gib: 0.125 },
   });
   const names = ['input', 'output'];
   const mounts = names.map((volume) => ({ volume, path: `/golem/${volume}`, read_only: false }));
-  const { hostname, port } = new URL(server.origin);
+  const { hostname, port } = new URL(origin);
   const base = planOf({
     ...{
       network: 'allow_list',
@@ -157,13 +171,13 @@ async function carryOut(id: string, script: ExeCommand[]) {
   const events: string[] = [];
   const plan = {
     ...base,
-    identity: { ...base.identity, job_id: id, allocation_id: host.policy.allocation.id },
+    identity: { ...base.identity, job_id: id, allocation_id: at.policy.allocation.id },
     images: base.images.map((each) => ({
       ...each,
       source: { ...each.source, reference: image } as typeof each.source,
     })),
   };
-  const result = await host.run('workload.job_launch', plan, { onEvent: ({ type }) => void events.push(type) });
+  const result = await at.run('workload.job_launch', plan, { onEvent: ({ type }) => void events.push(type) });
   const { report } = (result.output as JobTaskOutput | null) ?? {};
   if (!report) throw new Error(JSON.stringify(result.failure));
   return { report, events };

@@ -56,7 +56,7 @@ import { patiently } from './trouble.ts';
 import { type Unpacked, unpackFolder } from './unpack-folder.ts';
 
 export interface HostInputsOptions {
-  readonly policy: Pick<HostPolicy, 'inputs' | 'reserves'>;
+  readonly policy: Pick<HostPolicy, 'inputs' | 'reserves' | 'egress'>;
   readonly log: Log;
   readonly clock?: Clock;
   /** How long no byte may come. */
@@ -238,10 +238,10 @@ export class HostInputs implements JobInputs {
     }
   }
 
-  /** What a job names itself: never a place that is private, and none that its list does not have, also over redirects. */
+  /** As the proxy of the job: never a place that is private and that the operator does not list for that, and none that its list does not have, also over redirects. */
   #clientFor(egress: JobEgress | undefined): SourceClient {
     const { policy, idleMs, lookup } = this.#options;
-    const places = new AllowedPlaces(policy.inputs.allow, { isPlainFine: true });
+    const places = new AllowedPlaces(policy.egress?.allow ?? [], { isPlainFine: true });
     const judge = (url: URL, address: string) =>
       mayReachUrl(egress, url)
         ? places.judge(url, address)
