@@ -159,6 +159,18 @@ it('is believed where its author is known to the operator, and nobody has change
   expect(changed.job.failure).toMatchObject({ code: 'manifest.refused' });
 });
 
+it('is ended when its manifest expires while it runs: nothing of it is begun after that (M-4)', async () => {
+  const expiresAt = new Date(Date.now() + 25_000).toISOString();
+  const script = [sh('echo begun; sleep 600'), sh('echo never')];
+  const { code, job } = await submit('expires', { ...manifestOf(['run /bin/sh -c .*']), expiresAt }, script);
+
+  expect([code, job.state]).toEqual([1, 'expired']);
+  expect(job.failure).toMatchObject({ code: 'manifest.expired' });
+  const [step] = (await ok(await wire.member.call('GET', `/api/v1/jobs/${job.id}`))).steps;
+  expect(step.commands).toMatchObject([{ stdout: { text: 'begun\n' } }, { state: 'skipped' }]);
+  expect(step.commands[0].state).not.toBe('succeeded');
+});
+
 it('leaves nothing behind on its host', async () => {
   await expect
     .poll(async () => {
