@@ -37,16 +37,14 @@ export function makeAuthor(folder: string, name: string, options: AuthorOptions 
   const { issuer, kind = 'ec', extensions = issuer ? signer : authority, days = 30, digest = 'sha256' } = options;
   mkdirSync(folder, { recursive: true });
   const file = (end: string) => join(folder, `${name.replaceAll(' ', '-')}.${end}`);
-  const [keyFile, asked, extFile, certFile] = [file('key'), file('csr'), file('ext'), file('pem')];
-  const openssl = (...args: readonly string[]) => void execFileSync('openssl', args, { stdio: 'pipe' });
+  const [keyFile, config, certFile] = [file('key'), file('cnf'), file('pem')];
   writeFileSync(keyFile, options.keyOf ? readFileSync(options.keyOf.keyFile) : newKey(kind), { mode: 0o600 });
-  writeFileSync(extFile, extensions.join('\n'));
-  openssl('req', '-new', '-key', keyFile, '-subj', `/CN=${name}`, '-out', asked);
-  const by = issuer
-    ? ['-CA', issuer.certFile, '-CAkey', issuer.keyFile, '-CAcreateserial', '-CAserial', file('srl')]
-    : ['-signkey', keyFile];
-  const how = [`-${digest}`, '-days', String(days), '-extfile', extFile, '-out', certFile];
-  openssl('x509', '-req', '-in', asked, ...by, ...how);
+  writeFileSync(config, ['[req]', 'distinguished_name=name', '[name]', '[extensions]', ...extensions].join('\n'));
+  const by = issuer ? ['-CA', issuer.certFile, '-CAkey', issuer.keyFile] : [];
+  const how = [`-${digest}`, '-days', String(days), '-config', config, '-extensions', 'extensions', '-out', certFile];
+  execFileSync('openssl', ['req', '-x509', '-new', '-key', keyFile, '-subj', `/CN=${name}`, ...by, ...how], {
+    stdio: 'pipe',
+  });
   const key = createPrivateKey(readFileSync(keyFile));
   return { name, pem: readFileSync(certFile, 'utf8'), certFile, keyFile, key };
 }

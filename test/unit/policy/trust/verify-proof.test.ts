@@ -17,6 +17,7 @@ const author = make('author', { issuer: between });
 const direct = make('direct', { issuer: root });
 const stranger = make('stranger');
 
+const rsa = make('rsa', { kind: 'rsa' });
 const text = base64({ version: '0.1.0', payload: [] });
 const now = Date.now() + 60_000;
 const day = 86_400_000;
@@ -47,8 +48,6 @@ describe('a signature', () => {
   it.each(['sha256', 'sha384', 'sha512', 'sha3-256', 'sha3-384', 'sha3-512', 'SHA256'])(
     'is over the base64 text by %s, of RSA and ECDSA',
     (algorithm) => {
-      const rsa = make('rsa', { kind: 'rsa' });
-
       expect(verdict(proofOf(text, direct, { algorithm }))).toBe('direct < root');
       expect(verdict(proofOf(text, rsa, { algorithm }), { known: [rsa] })).toBe('rsa');
     },
