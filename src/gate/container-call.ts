@@ -11,11 +11,11 @@ import type { EngineCall } from './upstream.ts';
 export async function onContainer(
   { params, signal }: Pick<GateCall, 'params' | 'signal'>,
   gate: GateContext,
-  build: (id: string) => EngineCall,
+  build: (container: SealedContainer) => EngineCall,
 ): Promise<{ container: SealedContainer; incoming: IncomingMessage }> {
   const ref = params['container'] ?? '';
   const container = await gate.containers.find(ref, signal);
-  const incoming = await gate.engine.stream(build(container.id));
+  const incoming = await gate.engine.stream(build(container));
   if (incoming.statusCode !== 404) return { container, incoming };
 
   gate.containers.forgetName(container);
@@ -23,5 +23,5 @@ export async function onContainer(
   if (seen.kind === 'sealed' && seen.container.id === container.id) return { container, incoming };
   incoming.resume();
   if (seen.kind !== 'sealed') throw noSuchContainer(ref);
-  return { container: seen.container, incoming: await gate.engine.stream(build(seen.container.id)) };
+  return { container: seen.container, incoming: await gate.engine.stream(build(seen.container)) };
 }

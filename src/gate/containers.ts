@@ -22,7 +22,7 @@ export async function inspectContainer(call: GateCall, gate: GateContext): Promi
 /** A call that goes to the engine as it is, by id, and whose answer comes back as it comes. */
 export function passThrough(method: EngineCall['method'], action: string): Handler {
   return async (call, gate) => {
-    const { incoming } = await onContainer(call, gate, (id) => ({
+    const { incoming } = await onContainer(call, gate, ({ id }) => ({
       method,
       path: `/containers/${id}/${action}`,
       query: call.query,
@@ -33,7 +33,7 @@ export function passThrough(method: EngineCall['method'], action: string): Handl
 }
 
 export async function removeContainer(call: GateCall, gate: GateContext): Promise<void> {
-  const { container, incoming } = await onContainer(call, gate, (id) => ({
+  const { container, incoming } = await onContainer(call, gate, ({ id }) => ({
     method: 'DELETE',
     path: `/containers/${id}`,
     // What an image declares as a volume is of this container alone, and nobody could name it afterwards.

@@ -10,6 +10,7 @@ import { joinStreams, pourOrDrain, rawStreamType } from './streams.ts';
 import { type EngineAnswer, type EngineCall, readAnswer } from './upstream.ts';
 
 const maxKnown = 4096;
+const inEgress = { path: '', code: 'egress', message: 'the proxy of a job runs nothing but its own program' };
 
 /** Execs that were made or seen here, with their container. An exec never changes its container. */
 export class KnownExecs {
@@ -31,12 +32,10 @@ export class KnownExecs {
 export async function createExec(call: GateCall, gate: GateContext): Promise<void> {
   const { body, signal, response } = call;
   refuse([{ failure: 'policy.refused', errors: checkExecCreate(body) }]);
-  const { container, incoming } = await onContainer(call, gate, (id) => ({
-    method: 'POST',
-    path: `/containers/${id}/exec`,
-    body,
-    signal,
-  }));
+  const { container, incoming } = await onContainer(call, gate, ({ id, isEgress }) => {
+    if (isEgress) refuse([{ failure: 'policy.refused', errors: [inEgress] }]);
+    return { method: 'POST', path: `/containers/${id}/exec`, body, signal };
+  });
   const answer = await readAnswer(incoming, signal);
   if (answer.status === 201) gate.execs.add((JSON.parse(answer.body.toString()) as { Id: string }).Id, container.id);
   sendAnswer(response, answer);

@@ -7,7 +7,7 @@
  * somebody put another container under the name meanwhile, it is not reached.
  */
 import { AgentError } from '../contract/failures.ts';
-import { jobKind, labels, memberName, namePrefix } from '../contract/names.ts';
+import { egressNetworkName, jobKind, labels, memberName, namePrefix } from '../contract/names.ts';
 import { exclusiveOf } from '../policy/check-cards.ts';
 import type { ContainerObject } from './engine-objects.ts';
 import type { Seals } from './seal.ts';
@@ -20,6 +20,8 @@ export interface SealedContainer {
   readonly member: string;
   /** The job that it is of; undefined for everything else. */
   readonly job: string | undefined;
+  /** True for the proxy of a job, which stands in two networks: it runs nothing but its own program. */
+  readonly isEgress: boolean;
   /** What of the host's cards no other container may have. */
   readonly exclusive: readonly string[];
   /** What it is promised, as the engine writes it. Sealed, so as constant as the rest. */
@@ -126,7 +128,8 @@ export class SealedContainers {
     const exclusive = exclusiveOf({ Labels: Config.Labels ?? null, HostConfig });
     const { [labels.instance]: instance = '', [labels.service]: service, [labels.kind]: kind } = Config.Labels ?? {};
     const job = kind === jobKind ? instance : undefined;
-    const container = { id: Id, name, member: memberName(instance, service), job, limits, exclusive };
+    const isEgress = HostConfig.NetworkMode === egressNetworkName(instance);
+    const container = { id: Id, name, member: memberName(instance, service), job, isEgress, limits, exclusive };
     this.#byId.delete(Id);
     this.#byId.set(Id, container);
     this.#idByName.set(name, Id);

@@ -56,7 +56,7 @@ it('refuses a group that owns none of the devices, and that of root whoever owns
 describe('cards that somebody holds', () => {
   const wanted = ['GPU-1'];
   const holder = (name: string, job: string | undefined) => ({
-    ...{ id: name, name, member: name, job, exclusive: wanted, limits: { NanoCpus: 1, Memory: 1 } },
+    ...{ id: name, name, member: name, job, isEgress: false, exclusive: wanted, limits: { NanoCpus: 1, Memory: 1 } },
   });
   const create = async (who: { name: string; job?: string }, holders: ReturnType<typeof holder>[]) => {
     const Labels = {
