@@ -27,10 +27,45 @@ export function readFirstBytes(bytes: Buffer): FirstBytes {
   return bytes[0] === handshakeRecord ? readTls(bytes) : readRequestLine(bytes);
 }
 
+const lineEnd = 10;
+
+/** Judges what comes part by part, and not again before as much has come as is missing at least: small parts cost no more than large ones. */
+export class FirstBytesReader {
+  #parts: Buffer[] = [];
+  #length = 0;
+  /** So many bytes are needed to say more than before. */
+  #next = 1;
+
+  /** All that has come. */
+  get bytes(): Buffer {
+    if (this.#parts.length > 1) this.#parts = [Buffer.concat(this.#parts)];
+    return this.#parts[0] ?? Buffer.alloc(0);
+  }
+
+  add(part: Buffer): FirstBytes {
+    this.#parts.push(part);
+    this.#length += part.length;
+    const isLine = this.#parts[0]?.[0] !== handshakeRecord && part.includes(lineEnd);
+    if (this.#length < this.#next && !isLine) return more;
+    const { bytes } = this;
+    const first = readFirstBytes(bytes);
+    if (first.kind !== 'more') return first;
+    if (bytes.length > mostFirstBytes) return other;
+    this.#next = Math.min(bytes.length + missingIn(bytes), mostFirstBytes + 1);
+    return more;
+  }
+}
+
+/** Of bytes that are not enough: how many more are needed at least; of a line, whose end is seen, as many again. */
+function missingIn(bytes: Buffer): number {
+  if (bytes[0] !== handshakeRecord) return Math.max(1, bytes.length);
+  return Math.max(1, recordsOf(bytes)?.left ?? 1);
+}
+
 function readTls(bytes: Buffer): FirstBytes {
-  const fragments = fragmentsOf(bytes);
-  if (!fragments) return other;
-  const message = Buffer.concat(fragments);
+  const records = recordsOf(bytes);
+  if (!records) return other;
+  const message = Buffer.concat(records.fragments);
   if (message.length > 0 && message[0] !== clientHello) return other;
   if (message.length < 4) return more;
   const length = 4 + message.readUIntBE(1, 3);
@@ -39,31 +74,35 @@ function readTls(bytes: Buffer): FirstBytes {
   return message.length < length ? more : readHello(message);
 }
 
+interface Records {
+  readonly fragments: readonly Buffer[];
+  /** Bytes of the first message that are not there yet. */
+  readonly left: number;
+}
+
 /**
  * What is in the records of the first message, the last of which may have a part only; undefined where they are no records of a
  * handshake. Behind them stands whatever the client says before it has an answer.
  */
-function fragmentsOf(bytes: Buffer): Buffer[] | undefined {
+function recordsOf(bytes: Buffer): Records | undefined {
   const fragments: Buffer[] = [];
-  for (let at = 0, left = 4; at < bytes.length && left > 0; ) {
+  let have = 0;
+  let length: number | undefined;
+  let left = 4;
+  for (let at = 0; at < bytes.length && left > 0; ) {
     const [kind, major = 3] = bytes.subarray(at, at + 2);
     if (kind !== handshakeRecord || major !== 3) return undefined;
     if (bytes.length < at + 5) break;
     const size = bytes.readUInt16BE(at + 3);
     if (size === 0 || size > mostRecord) return undefined;
-    fragments.push(bytes.subarray(at + 5, at + 5 + size));
+    const fragment = bytes.subarray(at + 5, at + 5 + size);
+    fragments.push(fragment);
+    have += fragment.length;
     at += 5 + size;
-    left = leftOf(fragments);
+    if (have >= 4) length ??= 4 + Buffer.concat(fragments).readUIntBE(1, 3);
+    left = (length ?? 4) - have;
   }
-  return fragments;
-}
-
-/** Bytes of the first message that are not there yet. */
-function leftOf(fragments: readonly Buffer[]): number {
-  const have = fragments.reduce((sum, { length }) => sum + length, 0);
-  if (have < 4) return 4 - have;
-  const begin = Buffer.concat(fragments.slice(0, 4));
-  return 4 + begin.readUIntBE(1, 3) - have;
+  return { fragments, left };
 }
 
 /** Reads fields one after another; beyond the end there is nothing but an error. */

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { plainHost } from '../policy/plain-host.ts';
 import { addressOfHost } from '../policy/public-address.ts';
-import { type FirstBytes, mostFirstBytes, readFirstBytes } from './client-hello.ts';
+import { type FirstBytes, FirstBytesReader } from './client-hello.ts';
 import { dial } from './dial.ts';
 import { type EgressScheme, type Place, Refusal, Unresolved } from './guard.ts';
 import type { ProxyContext } from './proxy.ts';
@@ -73,16 +73,10 @@ async function firstBytesOf(
   begin: () => void,
 ): Promise<{ readonly first: FirstBytes; readonly bytes: Buffer }> {
   const { promise, resolve, reject } = Promise.withResolvers<FirstBytes>();
-  const parts = head.length > 0 ? [head] : [];
-  const judge = () => {
-    const bytes = Buffer.concat(parts);
-    const first = readFirstBytes(bytes);
-    if (first.kind !== 'more') resolve(first);
-    else if (bytes.length > mostFirstBytes) resolve({ kind: 'other' });
-  };
+  const reader = new FirstBytesReader();
   const onData = (part: Buffer) => {
-    parts.push(part);
-    judge();
+    const first = reader.add(part);
+    if (first.kind !== 'more') resolve(first);
   };
   const leave = () => reject(new Error('The client went away.'));
   const late = setTimeout(() => resolve({ kind: 'other' }), limits.firstBytesMs);
@@ -91,9 +85,9 @@ async function firstBytesOf(
   client.once('close', leave);
   try {
     begin();
-    judge();
+    if (head.length > 0) onData(head);
     const first = await promise;
-    return { first, bytes: Buffer.concat(parts) };
+    return { first, bytes: reader.bytes };
   } finally {
     clearTimeout(late);
     client.pause();

@@ -1,6 +1,6 @@
 /** What the first bytes of a tunnel are: from clients of TLS that are real, and from such as would like to pass for one. */
-import { afterAll, describe, expect, it } from 'vitest';
-import { readFirstBytes } from '../../../src/egress/client-hello.ts';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { FirstBytesReader, readFirstBytes } from '../../../src/egress/client-hello.ts';
 import { clientHello, closeAll } from './ground.ts';
 
 afterAll(closeAll);
@@ -29,6 +29,35 @@ describe('the first bytes of a tunnel', () => {
     );
 
     expect(readFirstBytes(Buffer.concat(records))).toEqual({ kind: 'tls', name: 'a.example' });
+  });
+
+  it('are read in about as much work as they are long, however small their records and their parts', async () => {
+    const message = (await clientHello('a.example')).subarray(5);
+    const all = Buffer.concat(Array.from(message, (_, index) => record(message.subarray(index, index + 1))));
+    const concat = vi.spyOn(Buffer, 'concat');
+    const reader = new FirstBytesReader();
+
+    const said = Array.from(all, (_, index) => reader.add(all.subarray(index, index + 1)));
+    const copied = concat.mock.results.reduce((sum, { value }) => sum + (value as Buffer).length, 0);
+    concat.mockRestore();
+
+    expect(said.findIndex(({ kind }) => kind !== 'more')).toBe(all.length - 1);
+    expect(said.at(-1)).toEqual({ kind: 'tls', name: 'a.example' });
+    expect(reader.bytes).toEqual(all);
+    // Each look copies what is there twice at most; they are as few as the logarithm of its length, and not as many as its bytes.
+    expect(copied).toBeLessThan(64 * all.length);
+  });
+
+  it('are a whole line as soon as its end has come, and nothing once they are too many', () => {
+    const read = (text: string) => {
+      const reader = new FirstBytesReader();
+      return Array.from(text, (letter) => reader.add(Buffer.from(letter)).kind);
+    };
+    const line = `GET /${'x'.repeat(1000)} HTTP/1.1\r\n`;
+
+    expect(read(line).indexOf('http')).toBe(line.length - 1);
+    expect(read(`GET /${'x'.repeat(32_800)}`)).toContain('other');
+    expect(read('SSH-2.0-x\r\n')).toContain('other');
   });
 
   it('are nothing where something stands behind the message, or inside it behind its parts', async () => {
