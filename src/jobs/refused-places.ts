@@ -6,6 +6,8 @@ export interface RefusedPlace {
   /** A word for programs. */
   readonly refused: string;
   readonly reason: string;
+  /** Refusals before it that the proxy has written no line for. */
+  readonly left_out?: number;
 }
 
 type Tell = (message: string, values: Record<string, unknown>) => void;
@@ -28,7 +30,8 @@ export class RefusedPlaces {
   read(line: string): boolean {
     const place = placeIn(line);
     if (!place) return false;
-    const { host, port, scheme, refused } = place;
+    const { host, port, scheme, refused, left_out: leftOut = 0 } = place;
+    this.#others += leftOut;
     const key = JSON.stringify([host, port, scheme, refused]);
     const known = this.#known.get(key);
     if (known && this.#now() - known.toldAt < windowMs) {
@@ -64,7 +67,8 @@ function placeIn(line: string): RefusedPlace | undefined {
     const said = JSON.parse(line) as Partial<RefusedPlace> | null;
     const { host, port, scheme, refused, reason } = said ?? {};
     if (typeof refused !== 'string' || typeof reason !== 'string') return undefined;
-    return { host: host ?? null, port: port ?? null, scheme: scheme ?? null, refused, reason };
+    const left_out = Number.isSafeInteger(said?.left_out) ? Math.max(0, said?.left_out ?? 0) : 0;
+    return { host: host ?? null, port: port ?? null, scheme: scheme ?? null, refused, reason, left_out };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

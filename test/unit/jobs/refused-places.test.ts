@@ -52,6 +52,19 @@ describe('what a proxy has refused', () => {
     expect(told.at(-1)).toEqual(['50 more attempts to reach other places were refused.', 50]);
   });
 
+  it('is counted where the proxy has left lines out, of a place that was told as well', () => {
+    const { told, refused } = places();
+    const odd = ['7', -7, 1.5, null].map((left_out) => line('a', { left_out }));
+    for (const text of [line('a', { left_out: 30 }), line('a', { left_out: 5 }), ...odd]) refused.read(text);
+    refused.end();
+
+    expect(told).toEqual([
+      ['Refused by the proxy: a is not listed.', 1],
+      ['Refused by the proxy: a is not listed. (5 times)', 5],
+      ['35 more attempts to reach other places were refused.', 35],
+    ]);
+  });
+
   it('is nothing where a line says something else', () => {
     const { told, refused } = places();
     for (const text of ['', 'x', '{}', '{"listening":"10.1.1.1:3128"}', '[]', '1', 'null']) refused.read(text);
