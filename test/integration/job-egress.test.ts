@@ -142,7 +142,6 @@ attempt('listed private', lambda: sni('closed.example:22', 'closed.example'))
 attempt('listed metadata', lambda: sni('metadata.example:443', 'metadata.example'))
 attempt('changing 1', lambda: sni('changing.example:443', 'changing.example'))
 attempt('changing 2', lambda: sni('changing.example:443', 'changing.example'))
-attempt('redirect', lambda: url('http://open.example:80/away'))
 attempt('proxy itself', lambda: sni('egress:3128', 'egress'))
 attempt('loopback', lambda: sni('localhost:3128', 'localhost'))
 `;
@@ -168,7 +167,7 @@ attempt('loopback', lambda: sni('localhost:3128', 'localhost'))
     expect(said['http on https']).toMatch(/^HTTP\/1\.1 403 /);
     expect(said['plain in tunnel']).not.toContain('allowed');
     for (const name of ['other name', 'no name']) expect(said[name], name).toMatch(/SSLError|ConnectionReset/);
-    for (const name of ['unlisted', 'literal', 'redirect']) expect(said[name], name).toMatch(/403|Forbidden/);
+    for (const name of ['unlisted', 'literal']) expect(said[name], name).toMatch(/403|Forbidden/);
     for (const name of ['private name', 'listed private', 'listed metadata', 'proxy itself', 'loopback']) {
       expect(said[name], name).toMatch(/ (403|502) /);
     }
@@ -192,6 +191,21 @@ attempt('loopback', lambda: sni('localhost:3128', 'localhost'))
       ]),
     );
     expect(await leftOf('egress-hostile')).toEqual([]);
+  });
+
+  it('is told where a redirect leads, and does not get there where the list does not', async () => {
+    const { open, closed } = outside;
+    const count = (place: string) => outside.came.get(place) ?? 0;
+    const before = { away: count(`${open}:80/away`), closed: count(`${closed}:80/tcp`) };
+    const script = `${preamble}\nattempt('redirect', lambda: url('http://open.example/away'))`;
+
+    const { said, events } = await run('egress-redirect', script, rules('http://open.example'));
+
+    expect(said['redirect']).toMatch(/^HTTPError .*403/);
+    expect(count(`${open}:80/away`)).toBe(before.away + 1);
+    expect(count(`${closed}:80/tcp`)).toBe(before.closed);
+    const refused = events.filter(({ type }) => type === 'egress.refused').map(({ values }) => values);
+    expect(refused).toEqual([expect.objectContaining({ host: closed, port: 80, scheme: 'http', code: 'not_listed' })]);
   });
 
   it('reaches nothing at all where the list is empty, or where there is no network (M-39)', async () => {
