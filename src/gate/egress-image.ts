@@ -39,11 +39,13 @@ const processors = { x64: 'amd64', arm64: 'arm64' } as const;
 export class EgressImage {
   readonly #engine: Upstream;
   readonly #log: Log;
+  readonly #program: () => Promise<EgressProgram>;
   readonly #record: string | undefined;
   #measured: Promise<Measured> | undefined;
 
   /** `stateDir`: where it is written down what was loaded; nowhere if undefined. */
-  constructor(engine: Upstream, log: Log, stateDir: string | undefined) {
+  constructor(engine: Upstream, log: Log, stateDir: string | undefined, program = egressProgram) {
+    this.#program = program;
     this.#engine = engine;
     this.#log = log;
     this.#record = stateDir === undefined ? undefined : join(stateDir, 'egress-images.json');
@@ -56,17 +58,19 @@ export class EgressImage {
     const known = await this.#find(measured, signal);
     if (known !== undefined) return { id: known, command };
     await this.#note([...(await this.#noted()), measured.id]);
-    await this.#load(measured, signal);
-    const id = await this.#find(measured, signal);
-    if (id === undefined) throw new AgentError('egress.unavailable', { reason: 'The engine did not keep its image.' });
+    const id = await this.#loaded(measured, signal).catch((error: unknown) => {
+      // Files that were replaced since they were measured make another image: they are measured again.
+      this.#measured = undefined;
+      throw error;
+    });
     this.#log.info({ image: id }, 'image of the proxies was made');
     await this.#removeOthers(measured, signal);
     return { id, command };
   }
 
-  /** Reads all files once; again after that went wrong. */
+  /** Reads all files once; again after that, or a load, went wrong. */
   #measure(): Promise<Measured> {
-    this.#measured ??= measure().catch((error: unknown) => {
+    this.#measured ??= measure(this.#program).catch((error: unknown) => {
       this.#measured = undefined;
       const reason = error instanceof Error ? error.message : String(error);
       throw new AgentError('egress.unavailable', { reason: `Its image cannot be made: ${reason}` }, { cause: error });
@@ -87,6 +91,13 @@ export class EgressImage {
       if (layers.length === 1 && layers[0] === `sha256:${layer.sha256}`) return found.Id;
     }
     return undefined;
+  }
+
+  async #loaded(measured: Measured, signal: AbortSignal): Promise<string> {
+    await this.#load(measured, signal);
+    const id = await this.#find(measured, signal);
+    if (id === undefined) throw new AgentError('egress.unavailable', { reason: 'The engine did not keep its image.' });
+    return id;
   }
 
   async #load(measured: Measured, signal: AbortSignal): Promise<void> {
@@ -128,8 +139,8 @@ function nameOf(id: string): string {
   return `gpuaas-egress:${id.slice('sha256:'.length, 'sha256:'.length + 16)}`;
 }
 
-async function measure(): Promise<Measured> {
-  const program = await egressProgram();
+async function measure(programOf: () => Promise<EgressProgram>): Promise<Measured> {
+  const program = await programOf();
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of layerOf(program)) {
