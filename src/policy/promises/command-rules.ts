@@ -32,6 +32,8 @@ export interface CommandRule {
   readonly plain: string;
   /** Of its expression, 0 where it has none: what a comparison costs for each character that it is held against. */
   readonly size: number;
+  /** What every text begins with that its expression matches: with any other it costs nothing. */
+  readonly lead: string;
   /** Why it does not allow this one, as a clause about it; undefined where it does. */
   differs(command: RuledCommand): string | undefined;
 }
@@ -120,18 +122,24 @@ function vectorRule({ text, word, env }: Begun, words: readonly string[]): ReadR
   if (word === 'transfer' && words.length !== 2) return failed('must name where a file comes from and where it goes');
   if (words[0] === undefined || words[0] === '') return failed('must name a program');
   const differs = (command: RuledCommand) => describeWords(command, words) ?? describeEnv(command, env);
-  return { rule: { ...{ text, word, plain: [word, ...words].join(' '), size: 0 }, differs } };
+  return { rule: { ...{ text, word, plain: [word, ...words].join(' '), size: 0, lead: '' }, differs } };
 }
 
 function regexRule({ text, word, env }: Begun, source: string): ReadRule {
   if (source === '') return failed(`must have an expression behind ${word}`);
   const read = readPattern(source);
   if (!read.ok) return failed(read.reason);
+  const lead = leadOf(source);
+  const matches = (joined: string) => joined.startsWith(lead) && read.pattern.testExact(joined);
   const differs = (command: RuledCommand) =>
-    read.pattern.testExact(command.words.join(' '))
-      ? describeEnv(command, env)
-      : 'the expression does not match all of it';
-  return { rule: { ...{ text, word, plain: `${word} ${source}`, size: read.size }, differs } };
+    matches(command.words.join(' ')) ? describeEnv(command, env) : 'the expression does not match all of it';
+  const plain = `${word} ${source}`;
+  return { rule: { ...{ text, word, plain, size: read.size, lead: `${word} ${lead}` }, differs } };
+}
+
+/** The plain characters that it begins with; none where it may have another beginning. */
+function leadOf(source: string): string {
+  return source.includes('|') ? '' : (/^[\w/ :-]*(?![*+?{])/.exec(source)?.[0] ?? '');
 }
 
 function readJsonRule(text: string, match: Match): ReadRule {

@@ -1,8 +1,7 @@
 /** Holds commands against the rules of a manifest, before any of them is carried out. */
 import type { ExeCommand, ExeScript } from '../../contract/exe-script.ts';
 import type { CommandRule, CommandRules } from './command-rules.ts';
-import { type RuledCommand, ruledCommand, textOf } from './command-text.ts';
-import { shown } from './differences.ts';
+import { ruledCommand, textOf } from './command-text.ts';
 
 export interface JudgedCommand {
   /** From 0. */
@@ -19,9 +18,9 @@ export interface JudgedScript {
   readonly commands: readonly JudgedCommand[];
 }
 
-/** Characters of a command that expressions are held against, and characters times sizes of them in one script: 2 s at most. */
+/** Characters of a command that expressions are held against, and characters times sizes of them in one script: half a second at worst. */
 const maxMatchedLength = 65_536;
-const maxWork = 200_000_000;
+const maxWork = 5_000_000;
 
 /** All of them at once; which are carried out does not change what the rules say of the others. */
 export function judgeScript(rules: CommandRules, script: ExeScript): JudgedScript {
@@ -39,26 +38,28 @@ function judgeCommand(rules: CommandRules, command: ExeCommand, budget: { work: 
   const about = rules.rules.filter(({ word }) => word === ruled.word);
   const text = textOf(ruled);
   let tooMuch = false;
+  let nearest: { readonly text: string; readonly nearness: number; readonly reason: string } | undefined;
   for (const rule of about) {
-    if (!isAffordable(rule, text, budget)) tooMuch = true;
-    else if (rule.differs(ruled) === undefined) return { allowed: true, rule: rule.text, reason: 'a rule allows it' };
+    if (!isAffordable(rule, text, budget)) {
+      tooMuch = true;
+      continue;
+    }
+    const reason = rule.differs(ruled);
+    if (reason === undefined) return { allowed: true, rule: rule.text, reason: 'a rule allows it' };
+    const nearness = sharedLength(rule.plain, text);
+    if (!nearest || nearness > nearest.nearness) nearest = { text: rule.text, nearness, reason };
   }
   if (tooMuch) return { allowed: false, rule: null, reason: 'it is too long to be held against the rules' };
-  return refusal(about, ruled, text);
+  return nearest
+    ? { allowed: false, rule: nearest.text, reason: nearest.reason }
+    : { allowed: false, rule: null, reason: `the manifest has no rule about ${ruled.word}` };
 }
 
-function isAffordable({ size }: CommandRule, text: string, budget: { work: number }): boolean {
-  const work = size * text.length;
+function isAffordable({ size, lead }: CommandRule, text: string, budget: { work: number }): boolean {
+  const work = text.startsWith(lead) ? size * text.length : 0;
   if (size > 0 && (text.length > maxMatchedLength || work > budget.work)) return false;
   budget.work -= work;
   return true;
-}
-
-function refusal(about: readonly CommandRule[], command: RuledCommand, text: string): Verdict {
-  const nearness = (rule: CommandRule) => sharedLength(rule.plain, text);
-  const [nearest] = about.toSorted((one, other) => nearness(other) - nearness(one));
-  if (!nearest) return { allowed: false, rule: null, reason: `the manifest has no rule about ${command.word}` };
-  return { allowed: false, rule: nearest.text, reason: nearest.differs(command) ?? `${shown(text)} is not allowed` };
 }
 
 /** Characters that both begin with. */

@@ -37,11 +37,11 @@ function ruleOf(begun: { readonly text: string; readonly word: RuledWord }, want
   if (match === 'strict') {
     const differs = (command: RuledCommand) =>
       textOf(command) === wanted ? undefined : 'its text is not that of the rule';
-    return { rule: { ...begun, plain: wanted, size: 0, differs } };
+    return { rule: { ...begun, plain: wanted, size: 0, lead: '', differs } };
   }
   const read = readPattern(wanted);
   if (!read.ok) return {};
   const differs: CommandRule['differs'] = (command) =>
     read.pattern.test(textOf(command)) ? undefined : 'the expression is found nowhere in it';
-  return { rule: { ...begun, plain: wanted, size: read.size, differs } };
+  return { rule: { ...begun, plain: wanted, size: read.size, lead: '', differs } };
 }
