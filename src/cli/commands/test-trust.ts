@@ -2,7 +2,10 @@
 import { configFileOf } from '../../agent/config.ts';
 import { readTrust, trustPlaces } from '../../agent/trust/trust-files.ts';
 import { AgentError } from '../../contract/failures.ts';
+import type { PayloadManifest } from '../../contract/payload-manifest.ts';
+import { type CommandMode, readCommandRules } from '../../policy/promises/command-rules.ts';
 import { timeOf } from '../../policy/promises/dates.ts';
+import { readNetworkRules } from '../../policy/promises/network-rules.ts';
 import { readManifest } from '../../policy/promises/read-manifest.ts';
 import { judgeTrust } from '../../policy/trust/judge-trust.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -27,7 +30,10 @@ export async function testTrust(file: string, options: TestOptions): Promise<num
   }
   const manifest = read.value;
   const trust = await readTrust(trustPlaces(configFileOf(options.config, process.env)));
-  const verdict = judgeTrust({ ...trust, manifest, signed, project: options.project ?? 'any project', now });
+  const rules = stepOfRules(manifest, trust.settings.compat);
+  const judged = judgeTrust({ ...trust, manifest, signed, project: options.project ?? 'any project', now });
+  const accepted = judged.accepted && rules.outcome !== 'refused';
+  const verdict = { accepted, steps: [rules, ...judged.steps] };
   if (options.json) printJson({ file, ...verdict });
   else {
     printLine(`${verdict.accepted ? 'accepted' : 'refused'}  ${manifest.metadata?.name ?? file}`);
@@ -35,6 +41,17 @@ export async function testTrust(file: string, options: TestOptions): Promise<num
     printLine(table(verdict.steps.map(({ what, outcome, why }) => [`  ${what}`, outcome, why])));
   }
   return verdict.accepted ? exitCodes.ok : exitCodes.failed;
+}
+
+/** What a host refuses of every plan with it, before it asks whose manifest it is. */
+function stepOfRules(manifest: PayloadManifest, mode: CommandMode) {
+  const errors = [readCommandRules(manifest, mode), readNetworkRules(manifest)].flatMap((read) =>
+    read.ok ? [] : read.errors,
+  );
+  const why = errors.map(({ path, message }) => `Its ${path} ${message}.`).join(' ');
+  return errors.length > 0
+    ? { what: 'rules', outcome: 'refused', why }
+    : { what: 'rules', outcome: 'passed', why: 'What it says of commands and of the network can be held to.' };
 }
 
 function nowOf(at: string | undefined): number {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../src/cli/main.ts';
 import { type Author, base64, makeAuthor, proofOf } from '../../support/authors.ts';
-import { payloadManifest, withNetwork } from '../../support/payload-manifests.ts';
+import { payloadManifest, withNetwork, withScript } from '../../support/payload-manifests.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder('trust-command');
@@ -245,7 +245,7 @@ describe('a manifest that is tried', () => {
     expect(await host.trust('test', manifest)).toMatchObject({
       code: 1,
       stdout: expect.stringMatching(
-        /^refused {2}.*\n\n {2}dates +passed .*\n.*\n.*\n.*\n {2}audited_payload +refused +It is not signed\.$/m,
+        /^refused {2}.*\n\n {2}rules +passed .*\n {2}dates +passed .*\n.*\n.*\n.*\n {2}audited_payload +refused +It is not signed\.$/m,
       ),
     });
     expect(await host.trust('test', manifest, ...signed, '--json')).toMatchObject({
@@ -257,6 +257,28 @@ describe('a manifest that is tried', () => {
     expect(accepted.json).toMatchObject({
       steps: expect.arrayContaining([expect.objectContaining({ what: 'audited_payload', outcome: 'accepted' })]),
     });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['an expression', withScript(['run ('], 'regex'), /rules +refused +Its \/compManifest\/script\/commands\/0 is no /],
+    ['a network', withNetwork({ inet: {} }), /rules +refused +Its \/compManifest\/net\/inet/],
+  ])('is refused for %s that no host holds to, whoever has signed it', async (_what, manifest, why) => {
+    const host = newHost();
+    await host.trust('add', author.certFile);
+    const { manifest: file, signed } = sent(host, author, manifest);
+    const { code, stdout } = await host.trust('test', file, ...signed);
+
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^refused/);
+    expect(stdout).toMatch(why);
+  });
+
+  it('has its rules read as the operator has settled it', async () => {
+    const host = newHost();
+    const file = host.file('m.json', JSON.stringify(withScript(['run ('], 'regex')));
+    await host.trust('rules', '--compat', 'yagna');
+
+    expect((await host.trust('test', file)).code).toBe(0);
   });
 
   it('may be its base64, or all of it in one', async () => {
