@@ -667,8 +667,8 @@ export const failures = {
   },
   'manifest.expired': {
     kind: 'denied',
-    message: 'The manifest does not hold any more.',
-    hint: 'Have its author issue it again with a later `expiresAt`, and submit the job again.',
+    message: 'The manifest does not hold at this time.',
+    hint: 'The detail says which date: have its author issue it again with a later `expiresAt`; where `createdAt` is ahead, set right the clock of the host or that of the author.',
     retryable: false,
   },
   'manifest.broken_promise': {

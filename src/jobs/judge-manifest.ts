@@ -62,7 +62,7 @@ function manifestOf({ manifest }: SignedManifest): PayloadManifest {
     return {
       path: '/params/signed_manifest/manifest',
       code,
-      message: `has a manifest whose ${path || 'whole'} ${message}`,
+      message: `has a manifest ${path ? `whose ${path}` : 'that'} ${message}`,
     };
   });
   throw new AgentError('task.invalid', { reason: errors.map(({ message }) => message).join('; '), errors });

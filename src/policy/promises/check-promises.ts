@@ -63,7 +63,11 @@ const notOffered: PathError = {
 };
 
 function inManifest({ path, code, message }: PathError): PathError {
-  return { path: '/signed_manifest/manifest', code, message: `has a manifest whose ${path || 'whole'} ${message}` };
+  return {
+    path: '/signed_manifest/manifest',
+    code,
+    message: `has a manifest ${path ? `whose ${path}` : 'that'} ${message}`,
+  };
 }
 
 /** What the rules refuse; paths below `path`. */

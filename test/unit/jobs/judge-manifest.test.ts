@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openHostJobs } from '../../../src/agent/host-jobs.ts';
-import { AgentError } from '../../../src/contract/failures.ts';
+import { AgentError, failures } from '../../../src/contract/failures.ts';
 import type { JobPlan } from '../../../src/contract/job-plan.ts';
 import type { PayloadManifest } from '../../../src/contract/payload-manifest.ts';
 import { judgeManifest, type ManifestTrust } from '../../../src/jobs/judge-manifest.ts';
@@ -104,6 +104,23 @@ describe('a plan with a manifest', () => {
     const signed_manifest = { manifest: base64({ ...offline, ...over }) };
 
     await expect(judged(offline, { signed_manifest })).rejects.toMatchObject({ code });
+  });
+
+  it('is told of both dates where its manifest holds only later', async () => {
+    const signed_manifest = { manifest: base64({ ...offline, createdAt: at(3_600_000), expiresAt: at(7_200_000) }) };
+    const { message, hint } = failures['manifest.expired'];
+
+    await expect(judged(offline, { signed_manifest })).rejects.toMatchObject({ code: 'manifest.expired' });
+    expect(message).toBe('The manifest does not hold at this time.');
+    expect(hint).toMatch(/`expiresAt`.*`createdAt`.*clock of the host/);
+  });
+
+  it('is not begun where its manifest is none, of which no part is named', async () => {
+    const signed_manifest = { manifest: Buffer.from('[]').toString('base64') };
+
+    await expect(judged(offline, { signed_manifest })).rejects.toMatchObject({
+      ...{ code: 'task.invalid', detail: { errors: [{ message: expect.stringMatching(/^has a manifest that /) }] } },
+    });
   });
 
   it('is not begun where it is not what the manifest promises (M-18)', async () => {

@@ -86,6 +86,8 @@ describe('a plan', () => {
     const broken = withScript(['run ('], 'regex');
 
     expect(brokenBy(payloadPlan(broken, date), broken)).toEqual(['manifest.broken_promise /signed_manifest/manifest']);
+    const { errors = [] } = checkPromises(payloadPlan(broken, date), broken, { compat: false, now })[1] ?? {};
+    expect(errors[0]?.message).toMatch(/^has a manifest whose \/compManifest\/script\/commands\/0 is no expression/);
   });
 });
 
