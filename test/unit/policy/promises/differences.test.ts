@@ -4,11 +4,12 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ExeScript } from '../../../../src/contract/exe-script.ts';
 import type { PayloadManifest } from '../../../../src/contract/payload-manifest.ts';
+import { errorsOfPlan } from '../../../../src/policy/check-job-plan.ts';
 import { checkPromises } from '../../../../src/policy/promises/check-promises.ts';
 import { type CommandMode, readCommandRules } from '../../../../src/policy/promises/command-rules.ts';
 import { judgeScript } from '../../../../src/policy/promises/judge-script.ts';
 import { type CommandDifference, commandDifferences } from '../../../support/golem-differences.ts';
-import { payloadManifest, payloadPlan, withNetwork } from '../../../support/payload-manifests.ts';
+import { payloadManifest, payloadPlan, withNetwork, withScript } from '../../../support/payload-manifests.ts';
 
 const page = readFileSync(join(resolve(import.meta.dirname, '../../../..'), 'docs/golem.md'), 'utf8');
 const rowsBelow = (title: string) =>
@@ -87,7 +88,42 @@ const always: readonly [what: string, manifest: PayloadManifest, script: ExeScri
   ['a transfer without a `net`', payloadManifest(), fetch('https://a.example/x')],
 ];
 
+const dated = (env: Record<string, string>): ExeScript => [{ run: { entry_point: '/bin/date', env } }];
+const costly = withScript(['run (.*a){1000}'], 'regex');
+const [long]: ExeScript = [{ run: { entry_point: 'ba'.repeat(1000) } }];
+const listed = out({ urls: ['https://a.example'] });
+const elsewhere = { transfer: { from: 'https://a.example/x', to: 'container:/etc/passwd' } };
+
+/** The same of plans and batches, with the place that is named. */
+const inPlans: readonly [what: string, manifest: PayloadManifest, script: ExeScript, path: RegExp][] = [
+  [
+    'a variable of the loader or of devices (`LD_*`, `NVIDIA_*`) in `env`',
+    withScript(['{"run": {"args": "/bin/date", "env": {"LD_A": "x", "NVIDIA_A": "x"}}}']),
+    dated({ LD_A: 'x', NVIDIA_A: 'x' }),
+    /script\/0\/run\/env\/(LD|NVIDIA)_A$/,
+  ],
+  [
+    'a transfer to or from a file that is not below `/golem/input`, `/golem/output`, `/golem/work` or `/golem/resource`',
+    listed,
+    [elsewhere],
+    /script\/0\/transfer\/to$/,
+  ],
+  ['`sign`', listed, [{ sign: {} } as object], /script\/0/],
+  ['expressions that are too large, or cost more than a batch may', costly, long ? [long] : [], /script\/0$/],
+  ['more than 128 commands', listed, Array.from({ length: 129 }, () => ({ deploy: {} })), /script$/],
+];
+
 describe('what is refused in both modes', () => {
+  it.each(inPlans)('is %s, of a plan', (_what, manifest, script, place) => {
+    for (const mode of ['strict', 'yagna'] as const) {
+      const plan = payloadPlan(manifest, script, { command_policy: mode });
+      const promised = checkPromises(plan, manifest, { compat: true, now }).flatMap(({ errors }) => errors);
+      const paths = [...errorsOfPlan(plan), ...promised].map(({ path }) => path);
+
+      expect(paths, mode).toContainEqual(expect.stringMatching(place));
+    }
+  });
+
   it.each(always)('is %s (M-4, M-38, M-40)', (_what, manifest, script) => {
     for (const mode of ['strict', 'yagna'] as const) {
       const plan = payloadPlan(manifest, script, { command_policy: mode });
@@ -98,7 +134,7 @@ describe('what is refused in both modes', () => {
 
   it('is told by the page', () => {
     expect(rowsBelow('## Everything else: refused in both modes')?.map((row) => row.split(' | ')[0]?.slice(2))).toEqual(
-      always.map(([what]) => what),
+      [...always, ...inPlans].map(([what]) => what),
     );
   });
 });
