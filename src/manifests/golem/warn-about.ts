@@ -23,10 +23,13 @@ export function warnAbout(manifest: PayloadManifest, mode: CommandMode): PathErr
 }
 
 function undated({ createdAt, expiresAt }: PayloadManifest): PathError[] {
-  const message = 'is missing: hosts whose operators do not accept manifests without dates refuse it';
-  return Object.entries({ createdAt, expiresAt }).flatMap(([key, date]) =>
-    date === undefined ? [{ path: `/${key}`, code: 'undated', message }] : [],
-  );
+  const refused = 'is missing: hosts whose operators do not accept manifests without an end refuse it';
+  return [
+    ...(createdAt === undefined
+      ? [{ path: '/createdAt', code: 'undated', message: 'is missing: nobody sees its age' }]
+      : []),
+    ...(expiresAt === undefined ? [{ path: '/expiresAt', code: 'undated', message: refused }] : []),
+  ];
 }
 
 function aboutPayloads({ payload }: PayloadManifest): PathError[] {

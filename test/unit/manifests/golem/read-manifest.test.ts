@@ -148,6 +148,8 @@ describe('a computation payload manifest', () => {
     );
     const { createdAt: _created, expiresAt: _expires, ...undated } = payloadManifest();
     expect(warningsOf(undated)).toEqual(['/createdAt undated', '/expiresAt undated']);
+    const read = readPayloadManifest(undated);
+    expect(read.ok && read.warnings.map(({ message }) => /hosts .* refuse/.test(message))).toEqual([false, true]);
   });
 });
 
