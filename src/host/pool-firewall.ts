@@ -6,10 +6,12 @@
  * published on 127.0.0.1 (moby #49325): his packets come to the `forward` chain with the address of the container, and end
  * there. Networks of workloads have no IPv6 (`policy/network-request.ts`), so there is nothing of it to be filtered.
  */
+import { metadataAddresses } from '../contract/metadata-addresses.ts';
+
 export const firewallTable = 'gpuaas_node_agent';
 
-/** Addresses at which clouds hand out the credentials of a machine. Some answer DNS there as well, which is let through. */
-const metadata = ['169.254.0.0/16', '100.100.100.200', '168.63.129.16'];
+/** Some answer DNS there as well, which is let through. */
+const metadata = metadataAddresses.join(', ');
 
 /** Rules for a pool in CIDR notation, to be loaded whole by `nft -f`, again and again. */
 export function poolFirewall(pool: string): string {
@@ -19,8 +21,8 @@ delete table inet ${firewallTable}
 table inet ${firewallTable} {
 	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
-		ip saddr ${pool} ip daddr { ${metadata.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept
-		ip saddr ${pool} ip daddr { ${metadata.join(', ')} } counter drop comment "no metadata of the machine"
+		ip saddr ${pool} ip daddr { ${metadata} } meta l4proto { tcp, udp } th dport 53 accept
+		ip saddr ${pool} ip daddr { ${metadata} } counter drop comment "no metadata of the machine"
 		ct state established,related accept
 		iifname "br-*" ip saddr ${pool} ip daddr ${pool} accept comment "one network; the engine keeps them apart"
 		ip daddr ${pool} counter drop comment "nobody comes in from elsewhere"

@@ -2,12 +2,13 @@
  * Which IP addresses are public. Whoever lets a stranger name a place asks this of the address that is connected to, never of the
  * name: inputs of jobs, their proxy, their transfers and the manifests that promise where they go.
  */
+import { metadataAddresses } from '../contract/metadata-addresses.ts';
 
-/** IPv4 ranges that are no public addresses (IANA's registry of special purposes, multicast and what is reserved). */
+/** IPv4 ranges that are no public addresses (IANA's registry of special purposes, multicast, what is reserved, and what clouds use themselves). */
 const specialV4 = [
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
   ...['192.0.2.0/24', '192.88.99.0/24', '192.168.0.0/16', '198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24'],
-  ...['224.0.0.0/4', '240.0.0.0/4'],
+  ...['224.0.0.0/4', '240.0.0.0/4', ...metadataAddresses],
 ].map(rangeOf);
 /** Of IPv6 only this is handed out, and of it not what follows: tunnels that lead to IPv4, and examples. */
 const globalV6 = ['2000::/3'].map(rangeOf);
