@@ -26,7 +26,7 @@ export const ImageConfig = Type.Object(
 );
 export type ImageConfig = Static<typeof ImageConfig>;
 
-/** Characters of all of it as JSON: it travels in a header. */
+/** Bytes of all of it as JSON: it travels in a header. */
 export const maxConfigLength = 8192;
 
 /** As the engine is told with an import: lines of a Dockerfile, in which each value means itself. */

@@ -68,7 +68,7 @@ function configOf(told: unknown): ImageConfig {
   const folder = judge(ImageConfig.properties.work_dir, WorkingDir);
   const own = folder.ok && folder.value !== undefined ? { work_dir: folder.value } : {};
   const judged = judge(ImageConfig, { env: entries, ...own });
-  const isShort = judged.ok && JSON.stringify(judged.value).length <= maxConfigLength;
+  const isShort = judged.ok && Buffer.byteLength(JSON.stringify(judged.value)) <= maxConfigLength;
   return isShort ? judged.value : { env: [], ...own };
 }
 

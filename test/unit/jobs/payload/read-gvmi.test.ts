@@ -41,6 +41,7 @@ describe('what a GVMI image says of itself', () => {
     ['a tail within the squashfs', withTail(superblock({ used: 4100, size: 4096 }), { Env: ['A=b'] })],
     ['no JSON', Buffer.concat([superblock(), Buffer.from('0000abcd00000004')])],
     ['more variables than may travel', withTail(superblock(), { Env: Array(256).fill(`A=${'x'.repeat(100)}`) })],
+    ['more bytes of few characters', withTail(superblock(), { Env: Array(3).fill(`A=${'語'.repeat(1500)}`) })],
   ])('is nothing where there is %s', async (_name, bytes) => {
     expect(await read(bytes)).toEqual(nothing);
   });
