@@ -5,7 +5,8 @@
  *        └─ no ─▶ address after address, until one gives what the hash promises
  *
  * An address that stops is left for the next, which goes on where it was; what turned out to be something else is begun anew.
- * Kept for all projects of the host: who knows the hash of it could have downloaded it.
+ * Kept for all projects of the host: who knows the hash of it could have downloaded it. What is under way is shared by those alone who
+ * name the same addresses.
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../../contract/failures.ts';
@@ -92,21 +93,11 @@ export class PayloadFiles {
     return false;
   }
 
-  /** Others may be downloading it: what fails for them may have been tried at their addresses alone. */
+  /** Shared with whoever names the same addresses: nobody waits for those of others. */
   async #fetch(key: string, wanted: WantedPayload, { signal, onProgress }: PayloadOptions): Promise<void> {
-    for (;;) {
-      let mine = false;
-      try {
-        await this.#fetches.run(key, onProgress, signal, async (members, shared) => {
-          mine = true;
-          return await this.#tryAll(key, wanted, (...of) => members.forEach((tell) => void tell(...of)), shared);
-        });
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (mine || !(error instanceof AgentError) || !error.code.startsWith('payload.')) throw error;
-      }
-    }
+    await this.#fetches.run(JSON.stringify([key, wanted.urls]), onProgress, signal, (members, shared) =>
+      this.#tryAll(key, wanted, (...of) => members.forEach((tell) => void tell(...of)), shared),
+    );
   }
 
   async #tryAll(key: string, wanted: WantedPayload, tell: Tell, signal: AbortSignal): Promise<About> {
@@ -134,7 +125,9 @@ export class PayloadFiles {
     const { size, etag } = await patiently({ clock, signal, mostIdle: idle }, () => probe(url, { client, signal }));
     assertSize(size ?? 0, wanted);
     // One of another size is put together apart: pieces of the two have other places.
-    const name = createHash('sha256').update(`${key} ${size}`).digest('hex');
+    const name = createHash('sha256')
+      .update(JSON.stringify([key, size, wanted.urls]))
+      .digest('hex');
     return await cache.pinned([name], () =>
       // Whoever gave it up a moment ago may still have it open.
       turns.run(cache.partial(name), async () => {

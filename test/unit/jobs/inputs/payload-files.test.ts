@@ -175,6 +175,24 @@ describe('an image that is downloaded', () => {
     expect(second.status === 'fulfilled' && second.value.bytes.equals(bytes)).toBe(true);
   });
 
+  it('is not waited for at addresses that another one names', async () => {
+    const { at, hash, bytes } = await mirrors();
+    const { get, dir } = ground({ idleMs: 60_000 });
+    const leave = new AbortController();
+    const slow = get({ hash, urls: urls(at, 'drips') }, leave.signal);
+    const left = expect(slow).rejects.toThrow('left');
+    const begun = () => at.asked.some(({ url, range }) => url === '/drips' && range !== 'bytes=0-0');
+    await expect.poll(begun, { timeout: 10_000 }).toBe(true);
+
+    const { file, bytes: got } = await get({ hash, urls: urls(at, 'good') });
+
+    expect(got.equals(bytes)).toBe(true);
+    expect(readdirSync(join(dir, 'cache/partial')).length).toBeGreaterThan(0);
+    leave.abort(new Error('left'));
+    await left;
+    expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+
   it('is not waited for at an address that sends a byte now and then, where there is another one', async () => {
     const { at, hash, bytes } = await mirrors();
     // Nothing but how little it sends is a reason to leave it.
