@@ -60,6 +60,7 @@ describe('the bundle of the agent', () => {
           endpoints: { huggingface: origin },
         },
         reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
+        network_pool: '10.213.0.0/20',
       },
     });
 

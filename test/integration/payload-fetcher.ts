@@ -11,6 +11,7 @@ const inputs = new HostInputs({
   policy: {
     inputs: { dir, max_gib: 1, max_age_hours: 1, allow: ['127.0.0.0/8'], endpoints: {} },
     reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: 0 },
+    network_pool: '10.213.0.0/20',
   },
 });
 const tell = (value: object) => void process.stdout.write(`${JSON.stringify(value)}\n`);

@@ -13,9 +13,11 @@ import { temporaryFolder } from './temporary-folder.ts';
 export interface GroundOptions extends Omit<Partial<HostInputsOptions>, 'policy'> {
   readonly policy?: Partial<HostPolicy['inputs']>;
   readonly diskGib?: number;
+  readonly egress?: HostPolicy['egress'];
+  readonly pool?: string;
 }
 
-export function inputsGround({ policy = {}, diskGib = 0, ...rest }: GroundOptions = {}) {
+export function inputsGround({ policy = {}, diskGib = 0, egress, pool, ...rest }: GroundOptions = {}) {
   const dir = policy.dir ?? temporaryFolder('inputs');
   const pauses: number[] = [];
   let wall = Date.parse('2026-11-25T12:00:00Z');
@@ -32,6 +34,8 @@ export function inputsGround({ policy = {}, diskGib = 0, ...rest }: GroundOption
     policy: {
       inputs: { dir, max_gib: 1, max_age_hours: 24, allow: ['127.0.0.0/8'], endpoints: {}, ...policy },
       reserves: { cpu_cores: 0, memory_gib: 0, disk_gib: diskGib },
+      network_pool: pool ?? '10.213.0.0/20',
+      ...(egress && { egress }),
     },
     ...rest,
   });

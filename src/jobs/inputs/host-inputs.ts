@@ -14,6 +14,7 @@
 import { createHash } from 'node:crypto';
 import type { lookup } from 'node:dns';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { AgentError } from '../../contract/failures.ts';
 import type { JobEgress } from '../../contract/job-egress.ts';
@@ -27,7 +28,8 @@ import { SharedWork } from '../../kit/shared-work.ts';
 import { Slots } from '../../kit/slots.ts';
 import { type HostPolicy, jobInputsRoot } from '../../policy/host-policy.ts';
 import { mayReachUrl } from '../../policy/may-reach.ts';
-import { AllowedPlaces } from './allowed-places.ts';
+import { addressOfHost } from '../../policy/public-address.ts';
+import { AllowedPlaces, type PlacesOptions } from './allowed-places.ts';
 import { type About, FileCache } from './cache.ts';
 import { anonymous, type Delivery, SourceClient } from './client.ts';
 import { fetchFile, type OnBytes } from './fetch-file.ts';
@@ -56,7 +58,7 @@ import { patiently } from './trouble.ts';
 import { type Unpacked, unpackFolder } from './unpack-folder.ts';
 
 export interface HostInputsOptions {
-  readonly policy: Pick<HostPolicy, 'inputs' | 'reserves' | 'egress'>;
+  readonly policy: Pick<HostPolicy, 'inputs' | 'reserves' | 'egress' | 'network_pool'>;
   readonly log: Log;
   readonly clock?: Clock;
   /** How long no byte may come. */
@@ -64,6 +66,8 @@ export interface HostInputsOptions {
   /** How long an address of an image may send next to nothing, where there is another one. */
   readonly slowMs?: number | undefined;
   readonly lookup?: typeof lookup | undefined;
+  /** Addresses of the host at that moment. */
+  readonly own?: (() => readonly string[]) | undefined;
   readonly readFree?: ((folder: string) => Promise<number>) | undefined;
   /** Undefined where there is no control plane to fetch revisions and outputs of jobs from. */
   readonly revisions?: RevisionSource | undefined;
@@ -105,7 +109,7 @@ export class HostInputs implements JobInputs {
     const { dir, allow, max_gib: maxGib, max_age_hours: maxAgeHours } = policy.inputs;
     this.#options = options;
     this.#clock = clock;
-    this.#client = new SourceClient({ places: new AllowedPlaces(allow), idleMs, lookup });
+    this.#client = new SourceClient({ places: this.#placesOf(allow), idleMs, lookup });
     this.#cache = new FileCache({
       ...{ folder: join(dir, 'cache'), clock },
       ...{ maxBytes: maxGib * gib, maxAgeMs: maxAgeHours * 3_600_000 },
@@ -113,7 +117,7 @@ export class HostInputs implements JobInputs {
     const makeRoom = (bytes: number) => this.#cache.prune(bytes);
     this.#room = new Room({ folder: dir, reserveBytes: policy.reserves.disk_gib * gib, makeRoom, readFree });
     // The hash of an image proves it, whoever has had it in hand.
-    this.#mirrors = new SourceClient({ places: new AllowedPlaces(allow, { isPlainFine: true }), idleMs, lookup });
+    this.#mirrors = new SourceClient({ places: this.#placesOf(allow, { isPlainFine: true }), idleMs, lookup });
     this.#payloads = new PayloadFiles({
       ...{ client: this.#mirrors, cache: this.#cache, room: this.#room, clock },
       ...{ slots: this.#slots, open: this.#open, turns: this.#turns, keepSeconds: maxAgeHours * 3600 },
@@ -241,12 +245,17 @@ export class HostInputs implements JobInputs {
   /** As the proxy of the job: never a place that is private and that the operator does not list for that, and none that its list does not have, also over redirects. */
   #clientFor(egress: JobEgress | undefined): SourceClient {
     const { policy, idleMs, lookup } = this.#options;
-    const places = new AllowedPlaces(policy.egress?.allow ?? [], { isPlainFine: true });
+    const places = this.#placesOf(policy.egress?.allow ?? [], { isPlainFine: true });
     const judge = (url: URL, address: string) =>
       mayReachUrl(egress, url)
         ? places.judge(url, address)
         : `${url.origin} is none of the addresses that the job may reach.`;
     return new SourceClient({ places: { judge }, idleMs, lookup });
+  }
+
+  #placesOf(allow: readonly string[], options: Pick<PlacesOptions, 'isPlainFine'> = {}): AllowedPlaces {
+    const { policy, own = ownAddresses } = this.#options;
+    return new AllowedPlaces(allow, { ...options, never: [policy.network_pool], own });
   }
 
   async release(job: string): Promise<void> {
@@ -437,6 +446,11 @@ export class HostInputs implements JobInputs {
       this.#options.log.warn({ err }, 'the cache of inputs could not be tidied up');
     }
   }
+}
+
+function ownAddresses(): readonly string[] {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return own.map(({ address }) => address).filter((address) => addressOfHost(address) !== undefined);
 }
 
 function revisionFailure(sha256: string, error: unknown): unknown {

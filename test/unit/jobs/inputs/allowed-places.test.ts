@@ -76,4 +76,25 @@ describe('places that inputs may come from', () => {
     expect(isAllowed('http://any.example/x', '192.168.1.8', allow)).toBe(false);
     expect(isAllowed('http://any.example/x', '11.0.0.1', allow)).toBe(false);
   });
+
+  it('are never in the networks of workloads, whatever the operator lists', () => {
+    const places = new AllowedPlaces(['10.0.0.0/8', 'store.internal:9000'], { never: ['10.213.0.0/20'] });
+
+    expect(places.judge(new URL('http://any.example/x'), '10.212.0.2')).toBeUndefined();
+    expect(places.judge(new URL('http://any.example/x'), '10.213.0.2')).toContain('networks of workloads');
+    expect(places.judge(new URL('http://store.internal:9000/x'), '10.213.0.2')).toContain('networks of workloads');
+  });
+
+  it('are addresses of the host itself only where the operator lists them, as they are at that moment', () => {
+    const own = ['1.1.1.1', '2606:4700::1111'];
+    const places = new AllowedPlaces(['1.1.1.1:8443', '8.8.0.0/16'], { own: () => own });
+
+    expect(places.judge(new URL('https://a.example/x'), '1.1.1.1')).toContain('address of this host');
+    expect(places.judge(new URL('https://a.example/x'), '2606:4700:0:0::1111')).toContain('address of this host');
+    expect(places.judge(new URL('https://1.1.1.1:8443/x'), '1.1.1.1')).toBeUndefined();
+    expect(places.judge(new URL('https://a.example/x'), '9.9.9.9')).toBeUndefined();
+    own.push('8.8.8.8', '9.9.9.9');
+    expect(places.judge(new URL('https://a.example/x'), '8.8.8.8')).toBeUndefined();
+    expect(places.judge(new URL('https://a.example/x'), '9.9.9.9')).toContain('address of this host');
+  });
 });
