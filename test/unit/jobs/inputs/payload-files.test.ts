@@ -19,7 +19,7 @@ interface Wanted {
 }
 
 function ground(options: Parameters<typeof inputsGround>[0] = {}) {
-  const made = inputsGround({ idleMs: 60, ...options });
+  const made = inputsGround({ idleMs: 500, ...options });
   const told: { bytes: number; bytes_total: number | undefined; url: string }[] = [];
   const get = async ({ maxBytes = 64 * mebibyte, ...payload }: Wanted, signal = never()) =>
     await made.inputs.withPayload(
