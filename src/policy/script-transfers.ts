@@ -3,14 +3,18 @@
  * judged where a job is accepted, again on its host before its first command, and read there when it is carried out.
  */
 import type { ExeCommand } from '../contract/exe-script.ts';
+import type { EgressRule } from '../contract/job-egress.ts';
 import type { JobPlan, JobStep } from '../contract/job-plan.ts';
 import type { PathError } from '../contract/validate.ts';
-import { mayReachUrl } from './may-reach.ts';
+import { mayReach } from './may-reach.ts';
+import { placeText, readPlace } from './promises/places.ts';
 
 export interface ScriptTransfer {
   /** True from an address into the container. */
   readonly isInward: boolean;
   readonly url: URL;
+  /** What of the address counts. */
+  readonly place: EgressRule;
   /** Absolute, in the container. */
   readonly path: string;
   readonly volume: string;
@@ -24,7 +28,7 @@ type Read =
   | { readonly ok: true; readonly transfer: ScriptTransfer }
   | { readonly ok: false; readonly errors: readonly PathError[] };
 
-const scheme = 'container:';
+const inContainer = 'container:';
 const mostFolders = 64;
 const mostNameBytes = 255;
 const mostPathBytes = 1024;
@@ -36,18 +40,27 @@ export function readTransfer(
   { egress, volumes }: Pick<JobPlan, 'egress' | 'volumes'>,
 ): Read {
   const ends = (['from', 'to'] as const).map((end) => ({ end, text: transfer[end] }));
-  const [inside, second] = ends.filter(({ text }) => text.startsWith(scheme));
-  const outside = ends.find(({ text }) => !text.startsWith(scheme));
+  const [inside, second] = ends.filter(({ text }) => text.startsWith(inContainer));
+  const outside = ends.find(({ text }) => !text.startsWith(inContainer));
   if (!inside || !outside || second) {
-    return failed('to', 'transfer', 'must be of the container where `from` is none of it, and the other way round');
+    return failed(
+      'to',
+      'transfer',
+      `must be ${second ? 'an address' : 'container:/ and a path'}: one end is a file, the other an address`,
+    );
   }
   const isInward = inside.end === 'to';
   const own = mounts.filter(({ volume }) => volumes.some(({ name }) => name === volume));
-  const place = readPlace(inside.text.slice(scheme.length), own, isInward);
-  const url = readUrl(outside.text, egress);
+  const place = readFile(inside.text.slice(inContainer.length), own, isInward);
+  const address = readAddress(outside.text);
   if (typeof place === 'string') return failed(inside.end, 'path', place);
-  if (typeof url === 'string') return failed(outside.end, 'address', url);
-  return { ok: true, transfer: { isInward, url, ...place } };
+  if (typeof address === 'string') return failed(outside.end, 'address', address);
+  const { scheme, host, port } = address.place;
+  if (!mayReach(egress, scheme, host, port)) {
+    const message = `${placeText(address.place)} is none of the addresses that the job may reach`;
+    return failed(outside.end, 'not_listed', message);
+  }
+  return { ok: true, transfer: { isInward, ...address, ...place } };
 }
 
 function failed(end: Ends, code: string, message: string): Read {
@@ -55,7 +68,7 @@ function failed(end: Ends, code: string, message: string): Read {
 }
 
 /** What is wrong with it is a text. */
-function readPlace(
+function readFile(
   path: string,
   mounts: JobStep['mounts'],
   isInward: boolean,
@@ -76,12 +89,12 @@ function readPlace(
   return { path, volume: mount.volume, inVolume: path.slice(mount.path.length + 1) };
 }
 
-function readUrl(text: string, egress: JobPlan['egress']): URL | string {
-  if (!/^https?:[/]{2}/i.test(text) || !URL.canParse(text)) return 'must be an http or https URL';
+function readAddress(text: string): Pick<ScriptTransfer, 'url' | 'place'> | string {
+  const read = readPlace(text);
+  if (!read.ok) return read.message;
   const url = new URL(text);
-  if (url.username !== '' || url.password !== '') return 'must have no user in it';
   url.hash = '';
-  return mayReachUrl(egress, url) ? url : `${url.origin} is none of the addresses that the job may reach`;
+  return { url, place: read.rule };
 }
 
 function bytesOf(text: string): number {

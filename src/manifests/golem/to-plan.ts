@@ -5,9 +5,9 @@
 import type { ExeScript } from '../../contract/exe-script.ts';
 import type { JobPlan } from '../../contract/job-plan.ts';
 import type { PayloadManifest, SignedManifest } from '../../contract/payload-manifest.ts';
+import { golemFolder, golemVolumes } from '../../policy/promises/golem-volumes.ts';
 import { readNetworkRules } from '../../policy/promises/network-rules.ts';
 import { planPayloads } from '../../policy/promises/payloads.ts';
-import { golemFolder, golemVolumes } from '../../policy/promises/transfer-ends.ts';
 import type { PlannedJob, PlanWish } from '../planned-job.ts';
 
 const image = 'payload';

@@ -15,14 +15,16 @@ import type { JobPlan } from '../../contract/job-plan.ts';
 import type { PayloadManifest } from '../../contract/payload-manifest.ts';
 import type { PathError } from '../../contract/validate.ts';
 import type { Finding } from '../refusal.ts';
+import { readTransfer, type ScriptTransfer } from '../script-transfers.ts';
 import { readCommandRules } from './command-rules.ts';
 import { commandText } from './command-text.ts';
 import { checkTime } from './dates.ts';
 import { shown } from './differences.ts';
+import { golemFolder, golemVolumes } from './golem-volumes.ts';
 import { judgeScript } from './judge-script.ts';
 import { letsThrough, readNetworkRules } from './network-rules.ts';
 import { planPayloads } from './payloads.ts';
-import { golemFolder, golemVolumes, readTransfer } from './transfer-ends.ts';
+import { whyNeverAllowed } from './places.ts';
 
 export interface PromiseOptions {
   /** Whether the operator accepts plans that are judged as the programs of the Golem network do (`command_policy: yagna`). */
@@ -81,26 +83,29 @@ export function errorsOfScript(rules: Parameters<typeof judgeScript>[0], script:
   });
 }
 
-/** Transfers that lead elsewhere than the network of the manifest does; paths below `path`. */
+/** Transfers that lead elsewhere than the network of the manifest does, or to what it may never name; paths below `path`. */
 export function checkTransfers(egress: JobEgress | 'none', script: ExeScript, path: string): PathError[] {
   return script.flatMap(({ transfer }, index) => {
     if (!transfer) return [];
-    const read = readTransfer(transfer);
-    if (!read.ok) {
-      return read.errors.map((error) => ({
-        ...{ path: `${path}/${index}/transfer/${error.at}`, code: 'transfer', message: error.message },
-      }));
-    }
-    const { from, to } = read;
-    return Object.entries({ from, to }).flatMap(([key, end]) =>
-      end.kind === 'file' || letsThrough(egress, end.place)
-        ? []
-        : [{ path: `${path}/${index}/transfer/${key}`, code: 'address', message: notListed }],
-    );
+    const read = readTransfer(transfer, ownPlaces, { ...ownPlaces, ...(egress !== 'none' && { egress }) });
+    const errors = read.ok ? errorsOfPrivate(read.transfer) : read.errors;
+    return errors.map(({ path: end, code, message }) => ({
+      ...{ path: `${path}/${index}/transfer${end}`, code },
+      message: code === 'not_listed' ? `${message}: list it in compManifest.net of the manifest` : message,
+    }));
   });
 }
 
-const notListed = 'is at no address that compManifest.net of the manifest names';
+const ownPlaces = {
+  mounts: golemVolumes.map((volume) => ({ volume, path: `${golemFolder}/${volume}`, read_only: false })),
+  volumes: golemVolumes.map((name) => ({ name })),
+};
+
+function errorsOfPrivate({ isInward, place }: ScriptTransfer): PathError[] {
+  const never = whyNeverAllowed(place);
+  if (never === undefined) return [];
+  return [{ path: isInward ? '/from' : '/to', code: 'private', message: `${never}, which is never let through` }];
+}
 
 /** Nothing but the payload runs, and nothing around it makes a command mean something else than its rule says. */
 function checkWhatRuns(plan: JobPlan, manifest: PayloadManifest): PathError[] {

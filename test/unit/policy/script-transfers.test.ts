@@ -18,6 +18,7 @@ describe('a transfer of a script', () => {
       ok: true,
       transfer: {
         ...{ isInward: true, url: new URL('https://a.org/x?k=1'), path: '/golem/input/a/b' },
+        place: { scheme: 'https', host: 'a.org', port: 443 },
         ...{ volume: 'input', inVolume: 'a/b' },
       },
     });
@@ -46,6 +47,7 @@ describe('a transfer of a script', () => {
     ['a scheme that is not listed', 'http://a.org/x', 'container:/golem/input/a', '/from'],
     ['an address to put to that is not listed', 'container:/golem/input/a', 'https://b.org/x', '/to'],
     ['a user in it', 'https://me@a.org/x', 'container:/golem/input/a', '/from'],
+    ['what a URL leaves out when it is read', 'https://a.org\\@b.org/x', 'container:/golem/input/a', '/from'],
   ])('is refused with %s', (_what, from, to, path) => {
     expect(read(from, to)).toMatchObject({ ok: false, errors: [{ path }] });
   });
@@ -57,6 +59,6 @@ describe('a transfer of a script', () => {
       { volumes: plan.volumes },
     );
 
-    expect(alone).toMatchObject({ ok: false, errors: [{ path: '/from', code: 'address' }] });
+    expect(alone).toMatchObject({ ok: false, errors: [{ path: '/from', code: 'not_listed' }] });
   });
 });

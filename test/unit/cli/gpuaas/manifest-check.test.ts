@@ -82,7 +82,9 @@ it('warns of a transfer that a rule allows and that no host carries out', async 
   const transfer = { from: 'https://a.example/x', to: 'container:/golem/input/x' };
 
   expect(await check(withScript(['transfer .*'], 'regex'), [{ transfer }])).toBe(0);
-  expect(told.join('')).toContain('warning: /0/transfer/from is at no address that compManifest.net');
+  expect(told.join('')).toContain(
+    'warning: /0/transfer/from https://a.example is none of the addresses that the job may reach: list it in compManifest.net',
+  );
 });
 
 it.each([

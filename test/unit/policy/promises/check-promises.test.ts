@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ExeScript } from '../../../../src/contract/exe-script.ts';
 import type { JobPlan, JobStep } from '../../../../src/contract/job-plan.ts';
 import { findingsOfPlan } from '../../../../src/policy/check-job-plan.ts';
-import { checkPromises } from '../../../../src/policy/promises/check-promises.ts';
+import { checkPromises, checkTransfers } from '../../../../src/policy/promises/check-promises.ts';
 import { plan, service, step } from '../../../support/job-plans.ts';
 import { payloadManifest, payloadPlan, withNetwork, withScript } from '../../../support/payload-manifests.ts';
 
@@ -173,6 +173,17 @@ describe('a transfer', () => {
     ['container:/golem/input/x', 'container:/golem/output/x', 'to'],
   ])('from %s to %s is refused', (from, to, key) => {
     expect(broken(from, to)).toEqual([`manifest.broken_promise /steps/0/script/0/transfer/${key}`]);
+  });
+
+  it('never goes to what is private, also where any public address may be reached (M-36)', () => {
+    const any = { rules: [], any_public: ['http' as const, 'https' as const] };
+    const errors = (from: string) => checkTransfers(any, [{ transfer: { from, to } }], '');
+    const to = 'container:/golem/input/x';
+
+    expect(errors('https://a.example/x')).toEqual([]);
+    for (const host of ['10.0.0.1', '169.254.169.254', '[::1]', 'localhost']) {
+      expect(errors(`http://${host}/x`)).toMatchObject([{ path: '/0/transfer/from', code: 'private' }]);
+    }
   });
 
   it('is held against the same network where commands are compared as upstream does, and never goes to what is private', () => {

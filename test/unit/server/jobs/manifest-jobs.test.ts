@@ -92,7 +92,7 @@ describe('a job of a manifest', () => {
       'with a transfer to where the manifest does not lead (M-34)',
       withScript(['transfer .*'], 'regex'),
       { script: [{ transfer: { from: 'https://a.example/x', to: 'container:/golem/input/x' } }] },
-      ['/script/0/transfer/from address'],
+      ['/script/0/transfer/from not_listed'],
     ],
     [
       'with a transfer to what is private, as upstream compares too',
@@ -101,7 +101,7 @@ describe('a job of a manifest', () => {
         command_policy: 'yagna',
         script: [{ transfer: { from: 'http://169.254.169.254/', to: 'container:/golem/input/x' } }],
       },
-      ['/script/0/transfer/from transfer'],
+      ['/script/0/transfer/from not_listed'],
     ],
     [
       'with a batch out of order',
