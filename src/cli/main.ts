@@ -343,7 +343,7 @@ function addTrustCommands(program: Command, carry: Carry): void {
     )
     .option('--signature <file>', 'signature over the base64 text of the manifest: base64, or its bytes')
     .option('--certificate <file>', 'certificate of the signer: DER, or PEM in which the signer comes last')
-    .option('--algorithm <name>', 'digest of the signature by its OpenSSL name', 'sha256')
+    .option('--algorithm <digest>', 'digest of the signature, as OpenSSL calls it; by default sha256')
     .option('--partner <file>', 'what makes its project a partner: JSON {document, signature, algorithm, certificate}')
     .option('--project <id>', 'the project that it would be carried out for')
     .option('--at <time>', 'as if it were this time (RFC 3339)')

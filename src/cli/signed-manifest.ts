@@ -8,13 +8,13 @@ import { judge } from '../contract/validate.ts';
 
 export interface ProofFiles {
   /** The signature as base64, or its bytes. */
-  readonly signature?: string;
+  readonly signature?: string | undefined;
   /** PEM with the signer last, or DER; or base64 of either. */
-  readonly certificate?: string;
+  readonly certificate?: string | undefined;
   /** Name that OpenSSL has for the digest. */
-  readonly algorithm?: string;
+  readonly algorithm?: string | undefined;
   /** JSON `{document, signature, algorithm, certificate}`. */
-  readonly partner?: string;
+  readonly partner?: string | undefined;
 }
 
 const mostBytes = 2 ** 20;
@@ -25,23 +25,16 @@ const base64Text = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
  * `file.unusable`, `command.invalid`.
  */
 export async function readSignedManifest(file: string, files: ProofFiles): Promise<SignedManifest> {
-  const { signature, certificate, algorithm = 'sha256', partner } = files;
-  if ((signature === undefined) !== (certificate === undefined)) {
-    throw new AgentError('command.invalid', { reason: '--signature and --certificate belong together.' });
-  }
+  const { proof, partner } = await readProofs(files);
   const bytes = await readFileBounded(file);
   const whole = wholeOf(bytes);
-  if (whole !== undefined && (signature !== undefined || partner !== undefined)) {
+  if (whole !== undefined && (proof !== undefined || partner !== undefined)) {
     throw new AgentError('command.invalid', { reason: `${file} says itself by whom it is signed.` });
   }
-  const proof =
-    signature !== undefined && certificate !== undefined
-      ? { signature: await base64Of(signature), algorithm, certificate: await base64Of(certificate) }
-      : undefined;
   const signed = whole ?? {
     manifest: base64In(bytes),
     ...(proof && { proof }),
-    ...(partner !== undefined && { partner: parsed(await readFileBounded(partner)) ?? null }),
+    ...(partner !== undefined && { partner }),
   };
   const judged = judge(SignedManifest, signed);
   if (judged.ok) return judged.value;
@@ -50,6 +43,43 @@ export async function readSignedManifest(file: string, files: ProofFiles): Promi
     reason: `${file} cannot be a manifest with what proves whose it is.`,
     errors,
   });
+}
+
+interface Proofs {
+  readonly proof: SignedManifest['proof'];
+  /** As the file has it; undefined where there is none. */
+  readonly partner: unknown;
+}
+
+/** `file.unusable`; `command.invalid` where only a part of a signature is there. */
+export async function readProofs({ signature, certificate, algorithm, partner }: ProofFiles): Promise<Proofs> {
+  return {
+    proof: await readProof(signature, certificate, algorithm),
+    partner: partner === undefined ? undefined : await jsonIn(partner),
+  };
+}
+
+async function readProof(
+  signature: string | undefined,
+  certificate: string | undefined,
+  algorithm: string | undefined,
+): Promise<SignedManifest['proof']> {
+  if (signature === undefined && certificate === undefined && algorithm === undefined) return undefined;
+  if (signature === undefined || certificate === undefined) {
+    const reason = '--signature and --certificate belong together: who signs is in the certificate.';
+    throw new AgentError('command.invalid', { reason });
+  }
+  return {
+    signature: await base64Of(signature),
+    algorithm: algorithm ?? 'sha256',
+    certificate: await base64Of(certificate),
+  };
+}
+
+async function jsonIn(file: string): Promise<unknown> {
+  const read = readStrictJson(await readFileBounded(file));
+  if (read.ok) return read.value;
+  throw new AgentError('file.unusable', { reason: `${file} ${read.errors[0]?.message ?? 'is no JSON'}.`, file });
 }
 
 /** Undefined where it is not the whole of it in one. */

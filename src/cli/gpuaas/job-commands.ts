@@ -12,7 +12,8 @@ import { exitCodes } from '../exit-codes.ts';
 import { printJson, printLine, tell, tellFailure } from '../output.ts';
 import { oneLine } from '../printable.ts';
 import type { Carry as PlainCarry } from '../run-program.ts';
-import { type ProofFiles, readBatch, readProof } from './batch-file.ts';
+import { type ProofFiles, readProofs } from '../signed-manifest.ts';
+import { readBatch } from './batch-file.ts';
 import { type Carry, withControlPlane } from './carry.ts';
 import type { ControlPlaneClient } from './client.ts';
 import { addJobOutputCommands } from './job-output-commands.ts';
@@ -288,11 +289,10 @@ async function requestOf(client: ControlPlaneClient, file: string | undefined, o
   const amounts = { gpu_count: gpus, cpu_cores: cpus, memory_gib: memory, shm_gib: shm, disk_gib: disk };
   const resources = given(amounts);
   const script = options.script === undefined ? undefined : await readBatch(options.script);
-  const proof = await readProof(options);
-  const partner = options.partner === undefined ? undefined : readJson(await textOf(options.partner));
+  const { proof, partner } = await readProofs(options);
   const { document, revision, project_id, name } = await sourceOf(client, file, options);
   return given({
-    ...{ script: script as Json | undefined, proof: proof as Json | undefined, partner },
+    ...{ script: script as Json | undefined, proof: proof as Json | undefined, partner: partner as Json | undefined },
     command_policy: options.compat,
     ...{ document, revision, payload, requirements },
     ...{ dialect: options.dialect, project_id: options.project ?? project_id, name: options.name ?? name },
