@@ -126,6 +126,10 @@ async function run(at: At, { entry_point: program, args = [], env }: NonNullable
       },
     });
   } catch (error) {
+    // What it has said is told, however it has ended.
+    if (join === undefined && !(error instanceof JobLetGo)) {
+      change(job, part.id, index, output.captured(), job.step(part.id).at_work ?? null);
+    }
     const isForgotten = join !== undefined && error instanceof AgentError && error.code === 'engine.failed';
     throw isForgotten ? lost(at, error) : error;
   }

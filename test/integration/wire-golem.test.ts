@@ -167,7 +167,7 @@ it('is ended when its manifest expires while it runs: nothing of it is begun aft
   expect([code, job.state]).toEqual([1, 'expired']);
   expect(job.failure).toMatchObject({ code: 'manifest.expired' });
   const [step] = (await ok(await wire.member.call('GET', `/api/v1/jobs/${job.id}`))).steps;
-  expect(step.commands).toMatchObject([{ state: 'failed' }, { state: 'skipped' }]);
+  expect(step.commands).toMatchObject([{ state: 'failed', stdout: { text: 'begun\n' } }, { state: 'skipped' }]);
   expect((await cli('jobs', 'logs', job.id)).stdout).toContain('begun');
 });
 

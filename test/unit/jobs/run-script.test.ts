@@ -11,14 +11,15 @@ import { keptJob, plan, step, stepRecord } from '../../support/job-plans.ts';
 
 const script = ['a', 'b'].map((name) => ({ run: { entry_point: `/bin/${name}` } }));
 
-/** A job whose first command was begun by an earlier life of the agent, under that name. */
-async function taken(exec: ContainerEngine['exec']) {
+/** A job whose first command was begun by an earlier life of the agent, under that name; or one that is new. */
+async function taken(exec: ContainerEngine['exec'], { isNew = false } = {}) {
   const { command: _command, ...bare } = step('one');
   const [first, second] = pendingCommands(script);
   if (!first || !second) throw new Error('no commands');
   const base = keptJob('running', 'running', { plan: plan({ steps: [{ ...bare, script }] }) });
   const commands = [{ ...first, state: 'running' as const }, second];
-  const one = stepRecord('one', 'running', { commands, at_work: { index: 0, exec: 'exec-1', began_at: Date.now() } });
+  const earlier = { commands, at_work: { index: 0, exec: 'exec-1', began_at: Date.now() } };
+  const one = stepRecord('one', 'running', isNew ? { commands: pendingCommands(script) } : earlier);
   const kept = { ...base, record: { ...base.record, steps: { one } } };
   const records = memoryRecords();
   records.begin(kept);
@@ -47,4 +48,16 @@ it.each<[what: string, exec: () => Promise<{ exitCode: number; tail: string; ado
   expect(command_failure).toMatchObject({ code: 'step.lost', detail: { index: 0, command: 'run /bin/a' } });
   expect(commands).toMatchObject([{ state: 'failed', exit_code: null }, { state: 'pending' }]);
   expect([ending, at_work]).toEqual(['served', null]);
+});
+
+it('what a command has said is told also where its container ends under it', async () => {
+  const { commands } = await taken(
+    async (_name, _argv, { onOutput }) => {
+      onOutput?.('stdout', 'begun\n');
+      throw new AgentError('container.exited', { container: 'c' });
+    },
+    { isNew: true },
+  );
+
+  expect(commands).toMatchObject([{ stdout: { text: 'begun\n', truncated: false } }, { state: 'pending' }]);
 });
