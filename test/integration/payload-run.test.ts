@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
-import { type Header, pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GVISOR_RUNTIME, gvisorFlag } from '../../bootstrap/dev/gvisor.ts';
 import { type PrivateEngine, startPrivateEngine } from '../../bootstrap/dev/private-engine.ts';
@@ -21,6 +20,7 @@ import { type Gvmi, gvmiOf, squashfsOf, tinyGvmi } from '../support/gvmi.ts';
 import { plan as planOf, step, words } from '../support/job-plans.ts';
 import { type MirrorKind, type Mirrors, mirrorsOf } from '../support/mirrors.ts';
 import { leftOf } from '../support/nosana-ground.ts';
+import { type TarItem, tarOfItems } from '../support/tar-items.ts';
 import { openTestHost, type TestHost } from '../support/test-host.ts';
 
 let dir: string;
@@ -222,7 +222,7 @@ describe('the gate', () => {
     ['another hash', imports.replace('sha3', 'sha1'), { env: [] }],
     ['no hash', imports.split('?')[0] ?? '', { env: [] }],
   ])('imports nothing with %s', async (_name, path, config) => {
-    const answer = await post(path, await tarOf([{ name: 'a' }]), headers(config));
+    const answer = await post(path, await tarOfItems([{ name: 'a' }]), headers(config));
 
     expect([answer.status, answer.code]).toEqual([403, 'policy.refused']);
   });
@@ -251,7 +251,7 @@ describe('what was imported', () => {
     const before = await ours();
     const leaving = new AbortController();
     const tar = Readable.from(
-      halfOf(await tarOf([{ name: 'a', content: 'x'.repeat(100_000) }]), () => leaving.abort()),
+      halfOf(await tarOfItems([{ name: 'a', content: 'x'.repeat(100_000) }]), () => leaving.abort()),
     );
     const options = { signal: leaving.signal, config: { env: [] }, diskReserveBytes: 0 };
     const wanted = { projectId: 'project-7', hash: image.hash };
@@ -282,18 +282,7 @@ async function* halfOf(bytes: Buffer, then: () => void): AsyncGenerator<Buffer> 
   await new Promise(() => undefined);
 }
 
-type TarItem = Partial<Header> & Pick<Header, 'name'> & { readonly content?: string };
-
-async function tarOf(items: readonly TarItem[]): Promise<Buffer> {
-  const tar = pack();
-  for (const { content, ...header } of items) tar.entry(header, content ?? '');
-  tar.finalize();
-  const parts: Buffer[] = [];
-  for await (const part of tar) parts.push(Buffer.from(part as Uint8Array));
-  return Buffer.concat(parts);
-}
-
-const squashed = async (items: readonly TarItem[]) => await squashfsOf(await tarOf(items));
+const squashed = async (items: readonly TarItem[]) => await squashfsOf(await tarOfItems(items));
 
 /** A few thousand bytes that become so many MiB. */
 async function filled(mebibytes: number): Promise<Buffer> {

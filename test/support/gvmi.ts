@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
-import { type Header, pack } from 'tar-stream';
 import { fillTiny } from '../../bootstrap/dev/images/tiny.ts';
 import { ensureSquashfsTools } from '../../bootstrap/dev/squashfs.ts';
+import { type TarItem, tarOfItems } from './tar-items.ts';
 
 export interface GvmiConfig {
   readonly Env?: unknown;
@@ -25,8 +25,6 @@ export interface Gvmi {
   readonly hash: string;
 }
 
-type TarItem = Partial<Header> & Pick<Header, 'name'> & { readonly content?: string };
-
 /** A small system with a shell and what is added to it. */
 export async function tinyGvmi(config: GvmiConfig | undefined, added: readonly TarItem[] = []): Promise<Gvmi> {
   const root = mkdtempSync(join(tmpdir(), 'gvmi-root-'));
@@ -37,14 +35,10 @@ export async function tinyGvmi(config: GvmiConfig | undefined, added: readonly T
     });
     const parts: Buffer[] = [];
     for await (const part of tar.stdout) parts.push(part as Buffer);
-    const more = pack();
-    for (const { content, ...header } of added) more.entry(header, content ?? '');
-    more.finalize();
-    const rest: Buffer[] = [];
-    for await (const part of more) rest.push(Buffer.from(part as Uint8Array));
+    const rest = await tarOfItems(added);
     // Without the blocks of zeros that end it, so that what is added is read as well.
     const own = withoutEnd(Buffer.concat(parts));
-    return gvmiOf(withTail(await squashfsOf(Buffer.concat([own, ...rest])), config));
+    return gvmiOf(withTail(await squashfsOf(Buffer.concat([own, rest])), config));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

@@ -2,58 +2,13 @@
 import { isIP } from 'node:net';
 import { expect, it } from 'vitest';
 import { addressOfHost, isPublicAddress } from '../../../src/policy/public-address.ts';
+import { otherAddresses, publicAddresses } from '../../support/addresses.ts';
 
-it.each([
-  '1.1.1.1',
-  '8.8.8.8',
-  '100.63.255.255',
-  '100.128.0.0',
-  '172.15.255.255',
-  '172.32.0.0',
-  '2606:4700::1111',
-  '2a00::1.2.3.4',
-])('%s is public', (address) => {
+it.each(publicAddresses)('%s is public', (address) => {
   expect(isPublicAddress(address)).toBe(true);
 });
 
-it.each([
-  ...[
-    '0.0.0.0',
-    '10.1.2.3',
-    '100.64.0.1',
-    '127.0.0.1',
-    '127.255.255.254',
-    '169.254.169.254',
-    '172.16.0.1',
-    '172.31.9.9',
-  ],
-  ...['192.168.1.1', '198.18.0.1', '224.0.0.1', '255.255.255.255', '192.0.0.192', '168.63.129.16', '100.100.100.200'],
-  ...[
-    '::',
-    '::1',
-    'fe80::1',
-    'fc00::1',
-    'fd00:ec2::254',
-    'ff02::1',
-    '::ffff:8.8.8.8',
-    '64:ff9b::808:808',
-    '2002:808:808::',
-  ],
-  ...['2001:db8::1', '2001::1', '3fff::1', 'fe80::1%eth0', '2606:4700::1111%1'],
-  ...[
-    '',
-    'localhost',
-    '1.2.3',
-    '1.2.3.4.5',
-    '01.2.3.4',
-    '256.1.1.1',
-    '0x8.8.8.8',
-    ':',
-    ':::',
-    '1::2::3',
-    '[2606:4700::1111]',
-  ],
-])('%j is not', (address) => {
+it.each(otherAddresses)('%j is not', (address) => {
   expect(isPublicAddress(address)).toBe(false);
 });
 

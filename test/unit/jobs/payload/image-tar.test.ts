@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
-import { extract, type Header, pack } from 'tar-stream';
+import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { imageTar } from '../../../../src/jobs/payload/image-tar.ts';
-
-type Item = Partial<Header> & Pick<Header, 'name'> & { readonly content?: string };
+import { type TarItem, tarOfItems } from '../../../support/tar-items.ts';
 
 interface Program {
   readonly trouble?: string;
@@ -11,19 +10,14 @@ interface Program {
   readonly cut?: number;
 }
 
-async function tarred(items: readonly Item[]): Promise<Buffer> {
-  const tar = pack();
-  for (const { content, ...header } of items) tar.entry(header, content ?? '');
-  tar.finalize();
-  const parts: Buffer[] = [];
-  for await (const part of tar) parts.push(Buffer.from(part as Uint8Array));
-  return Buffer.concat(parts);
-}
-
 /** What an engine would get of a program that writes this. */
-async function judged(items: readonly Item[], limits = { bytes: 1000, entries: 10 }, { trouble, cut }: Program = {}) {
+async function judged(
+  items: readonly TarItem[],
+  limits = { bytes: 1000, entries: 10 },
+  { trouble, cut }: Program = {},
+) {
   let ended = false;
-  const stdout = Readable.from([(await tarred(items)).subarray(0, cut)]);
+  const stdout = Readable.from([(await tarOfItems(items)).subarray(0, cut)]);
   const end = () => {
     ended = true;
   };
@@ -80,7 +74,7 @@ describe('the tar of an image', () => {
     expect(found).toMatchObject([{ name: './d/', type: 'directory', pax: null }]);
   });
 
-  it.each<[string, Item[], string]>([
+  it.each<[string, TarItem[], string]>([
     ['a name that leads out', [{ name: '../x' }], 'leads out of it'],
     ['a name that leads out later', [{ name: 'a/../../x' }], 'leads out of it'],
     ['a name from the root', [{ name: '/etc/x' }], 'leads out of it'],

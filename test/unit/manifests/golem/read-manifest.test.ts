@@ -13,6 +13,7 @@ import {
 } from '../../../../src/manifests/golem/manifest-schema.ts';
 import { readGolemJob } from '../../../../src/manifests/golem/read-job.ts';
 import { readPayloadManifest } from '../../../../src/manifests/golem/read-manifest.ts';
+import { changedDocument } from '../../../support/changed-document.ts';
 import { payloadManifest, withNetwork, withScript } from '../../../support/payload-manifests.ts';
 
 const root = resolve(import.meta.dirname, '../../../..');
@@ -160,36 +161,7 @@ describe('the schema of manifests', () => {
     expect(published).toBe(payloadManifestSchemaText());
   });
 
-  /** A manifest with one change anywhere in it. */
-  const changed = fc
-    .record({
-      document: fc.constantFrom(...documents),
-      at: fc.nat(10_000),
-      change: fc.constantFrom('drop', 'replace', 'add'),
-      value: fc.oneof(
-        fc.constantFrom(null, true, 7, '', 'text', '0.1.0', 'sha3:00', 'strict', '2022-09-15T00:00:00Z'),
-        fc.constant([]),
-        fc.constant({}),
-      ),
-    })
-    .map(({ document, at, change, value }) => {
-      const copy = structuredClone(document);
-      const spots: { holder: Record<string, unknown>; key: string }[] = [];
-      const walk = (node: unknown) => {
-        if (typeof node !== 'object' || node === null) return;
-        for (const key of Object.keys(node)) {
-          spots.push({ holder: node as Record<string, unknown>, key });
-          walk((node as Record<string, unknown>)[key]);
-        }
-      };
-      walk(copy);
-      const { holder, key } = spots[at % spots.length] as (typeof spots)[number];
-      if (change === 'replace') holder[key] = value;
-      else if (change === 'add' && !Array.isArray(holder)) holder['unheard_of'] = value;
-      else if (Array.isArray(holder)) holder.splice(Number(key), 1);
-      else delete holder[key];
-      return copy;
-    });
+  const changed = changedDocument(documents, ['0.1.0', 'sha3:00', 'strict', '2022-09-15T00:00:00Z']);
 
   it('lets another validator that has nothing else come to the same verdict (M-6)', () => {
     const theirs = Compile(JSON.parse(published));

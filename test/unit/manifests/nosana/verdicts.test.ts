@@ -6,6 +6,7 @@ import { validateJobDefinition } from '@nosana/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readDefinition } from '../../../../src/manifests/nosana/read-definition.ts';
+import { changedDocument } from '../../../support/changed-document.ts';
 import { differences } from './differences.ts';
 
 const root = resolve(import.meta.dirname, '../../../..');
@@ -63,36 +64,7 @@ it('every definition of the fixtures is valid, and to them too unless a differen
   }
 });
 
-/** A definition with one change anywhere in it: something left out, added, or put in the place of something else. */
-const changed = fc
-  .record({
-    definition: fc.constantFrom(...definitions),
-    at: fc.nat(10_000),
-    change: fc.constantFrom('drop', 'replace', 'add'),
-    value: fc.oneof(
-      fc.constantFrom(null, true, 7, '', 'text', '__remove-if-empty__'),
-      fc.constant([]),
-      fc.constant({}),
-    ),
-  })
-  .map(({ definition, at, change, value }) => {
-    const copy = structuredClone(definition);
-    const spots: { holder: Record<string, unknown>; key: string }[] = [];
-    const walk = (node: unknown) => {
-      if (typeof node !== 'object' || node === null) return;
-      for (const key of Object.keys(node)) {
-        spots.push({ holder: node as Record<string, unknown>, key });
-        walk((node as Record<string, unknown>)[key]);
-      }
-    };
-    walk(copy);
-    const { holder, key } = spots[at % spots.length] as (typeof spots)[number];
-    if (change === 'replace') holder[key] = value;
-    else if (change === 'add' && !Array.isArray(holder)) holder['unheard_of'] = value;
-    else if (Array.isArray(holder)) holder.splice(Number(key), 1);
-    else delete holder[key];
-    return copy;
-  });
+const changed = changedDocument(definitions, ['__remove-if-empty__']);
 
 it('and with any change in it both say the same, but for what a difference covers', () => {
   fc.assert(
