@@ -254,7 +254,7 @@ attempt('back', back)
   });
 
   it('has a proxy that can do nothing else: read-only, nobody, without rights, with its own limits', async () => {
-    const running = run('egress-seen', `${preamble}\nimport time\ntime.sleep(3)`, rules('https://open.example'));
+    const running = run('egress-seen', `${preamble}\nimport time\ntime.sleep(600)`, rules('https://open.example'));
     const look = '/containers/gpuaas-egress-seen.egress/json';
     // biome-ignore lint/suspicious/noExplicitAny: what the engine says
     let seen: any;
@@ -264,6 +264,7 @@ attempt('back', back)
       seen = body;
       expect(seen.State.Running).toBe(true);
     });
+    await eventually(() => host.signal('gpuaas-egress-seen.one', 'KILL'));
     await running;
 
     expect(seen.Config).toMatchObject({ User: '65534:65534' });

@@ -66,12 +66,14 @@ it('takes the exit code of one that has ended meanwhile, and does not run it aga
 it('joins a command that goes on to speak as well: the gate hears it out', async () => {
   const id = 'script-loud';
   const task = await begin(id, [
-    sh('touch /golem/work/up; until [ -e /golem/work/go ]; do echo loud; sleep 0.05; done; exit 3'),
+    sh('touch /golem/work/up; until [ -e /golem/work/go ]; do echo loud; echo >> /golem/work/beats; sleep 0.05; done; exit 3'),
     sh('echo never'),
   ]);
   await isThere(id, 'up');
   await kill();
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const spoken = '[ "$(wc -l < /golem/work/beats)" -ge 20 ]';
+  await inContainer(id, 'rm', '/golem/work/beats');
+  await until(async () => (await inContainer(id, '/bin/sh', '-c', spoken)) === 0, 'it to have spoken to nobody');
   daemon = ground.start();
   await until(async () => (await inContainer(id, 'touch', '/golem/work/go')) === 0, 'the agent to be there again');
   const { report } = (await ground.result(task)).output as JobTaskOutput;
