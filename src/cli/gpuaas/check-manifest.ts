@@ -4,6 +4,7 @@ import { AgentError } from '../../contract/failures.ts';
 import type { PathError } from '../../contract/validate.ts';
 import { readPayloadManifest } from '../../manifests/golem/read-manifest.ts';
 import { readDocument as readManifest } from '../../manifests/read-document.ts';
+import { errorsOfOrder } from '../../policy/check-job-plan.ts';
 import { checkTransfers } from '../../policy/promises/check-promises.ts';
 import { type CommandMode, readCommandRules } from '../../policy/promises/command-rules.ts';
 import { commandText } from '../../policy/promises/command-text.ts';
@@ -52,7 +53,9 @@ export async function checkManifest(file: string, { script: batch, compat, json 
     }
   }
   const network = readNetworkRules(manifest);
-  for (const { path, message } of network.ok ? checkTransfers(network.egress, commands, '') : []) {
+  // A `sign` has no place in the order, as it is nothing that is carried out.
+  const order = signed.includes(true) ? [] : errorsOfOrder(commands);
+  for (const { path, message } of [...order, ...(network.ok ? checkTransfers(network.egress, commands, '') : [])]) {
     tell(`warning: ${path} ${message}; hosts refuse the batch`);
   }
   return judged.allowed ? exitCodes.ok : exitCodes.failed;

@@ -78,6 +78,13 @@ it('takes the manifests and batches of the fixtures, in base64 too', async () =>
   }
 });
 
+it('warns of an order in which no host carries commands out', async () => {
+  const run = { run: { entry_point: '/bin/date' } };
+
+  expect(await check(withScript(['run /bin/date']), [run, { deploy: {} }])).toBe(0);
+  expect(told.join('')).toContain('warning: /1 deploy must be the first command; hosts refuse the batch');
+});
+
 it('warns of a transfer that a rule allows and that no host carries out', async () => {
   const transfer = { from: 'https://a.example/x', to: 'container:/golem/input/x' };
 
