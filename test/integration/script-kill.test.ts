@@ -66,7 +66,9 @@ it('takes the exit code of one that has ended meanwhile, and does not run it aga
 it('joins a command that goes on to speak as well: the gate hears it out', async () => {
   const id = 'script-loud';
   const task = await begin(id, [
-    sh('touch /golem/work/up; until [ -e /golem/work/go ]; do echo loud; echo >> /golem/work/beats; sleep 0.05; done; exit 3'),
+    sh(
+      'touch /golem/work/up; until [ -e /golem/work/go ]; do echo loud; echo >> /golem/work/beats; sleep 0.05; done; exit 3',
+    ),
     sh('echo never'),
   ]);
   await isThere(id, 'up');
